@@ -1,0 +1,73 @@
+# The two functions every folder uses, and the one interface target that holds language level,
+# warnings and sanitizers.
+
+include_guard()
+
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "build type" FORCE)
+endif()
+
+find_program(HEADGATE_CCACHE ccache)
+if(HEADGATE_CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${HEADGATE_CCACHE}")
+endif()
+
+add_library(headgate_options INTERFACE)
+target_compile_options(
+  headgate_options
+  INTERFACE -Wall
+            -Wextra
+            -Wpedantic
+            -Wconversion
+            -Wsign-conversion
+            -Wshadow
+            -Wold-style-cast
+            -Wnon-virtual-dtor
+            -Werror)
+target_include_directories(headgate_options INTERFACE "${CMAKE_SOURCE_DIR}/src")
+target_compile_definitions(
+  headgate_options INTERFACE $<$<BOOL:${HEADGATE_BREAKS}>:HEADGATE_BREAKS=1>)
+if(HEADGATE_SANITIZE)
+  target_compile_options(headgate_options INTERFACE -fsanitize=${HEADGATE_SANITIZE}
+                                                    -fno-sanitize-recover=all
+                                                    -fno-omit-frame-pointer)
+  target_link_options(headgate_options INTERFACE -fsanitize=${HEADGATE_SANITIZE})
+endif()
+
+# headgate_library(NAME SOURCES a.cpp… [DEPENDS core…] [LINK PkgConfig::X…])
+#
+# One library per folder. DEPENDS names folders below this one and is public, since their types stand
+# in this folder's headers; LINK names outside libraries and is private, so that a driver's header
+# stays inside the folder that wraps it.
+function(headgate_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LINK" ${ARGN})
+  add_library(headgate_${name} STATIC ${ARG_SOURCES})
+  target_link_libraries(headgate_${name} PUBLIC headgate_options)
+  foreach(dependency IN LISTS ARG_DEPENDS)
+    target_link_libraries(headgate_${name} PUBLIC headgate_${dependency})
+  endforeach()
+  target_link_libraries(headgate_${name} PRIVATE ${ARG_LINK})
+endfunction()
+
+# headgate_test(NAME SOURCES a_test.cpp… DEPENDS core… LABELS unit… [TIMEOUT seconds])
+#
+# One executable; each of its Catch2 cases is not a CTest case of its own, because starting a server
+# per case would dominate the run.
+function(headgate_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;DEPENDS;LABELS;LINK" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE headgate_test_main ${ARG_LINK})
+  foreach(dependency IN LISTS ARG_DEPENDS)
+    target_link_libraries(${name} PRIVATE headgate_${dependency})
+  endforeach()
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+endfunction()

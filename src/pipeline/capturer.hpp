@@ -1,0 +1,109 @@
+// What the pipeline needs from a source.
+
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "core/batch_context.hpp"
+#include "core/position.hpp"
+
+namespace headgate {
+
+// Bounds one fetch. Zero transactions: only answer the server, hand nothing over.
+struct FetchLimits {
+  std::size_t transactions_max = 1000;
+  std::size_t bytes_max = std::size_t{4} * 1024 * 1024;
+};
+
+struct CaptureResult {
+  // Whole transactions in commit order, or portions of one that is too large to hold.
+  std::vector<TransactionPtr> transactions;
+  std::string batch_id;
+  // The capturer that goes on from here; empty: this one.
+  std::string next_capturer;
+};
+
+// Where reading begins.
+struct StartPoint {
+  // The oldest position of all sinks that hold one; empty when none does.
+  Position resume;
+  // Some sink holds no position: it needs the rows that are there already.
+  bool copy_needed = false;
+};
+
+// A Capturer hands over one database's committed transactions, whole and in commit order.
+//
+// The pipeline pulls and a capturer never pushes, so back-pressure is simply a smaller limit. Delivery
+// is at least once: after open(), everything past the start point is read again, and sinks skip what
+// they have.
+//
+// Not thread-safe. One CaptureStep owns it and calls it from one thread.
+class Capturer {
+ public:
+  virtual ~Capturer() = default;
+
+  // "cdc", "snapshot" or "replay".
+  virtual std::string_view name() const = 0;
+
+  // Starts reading just after `start.resume`. May be called again after an error, and then drops all
+  // that was half read.
+  //
+  // Throws Error{kPositionLost} when the source no longer has what follows, before reading anything.
+  virtual void open(const StartPoint& start) = 0;
+
+  // Returns what has completed, at once when there is something, and by `deadline` otherwise. Also
+  // answers the server's keep-alives, so call it regularly.
+  //
+  // REQUIRES: open() succeeded and nothing has thrown since.
+  virtual CaptureResult fetch(const FetchLimits& limits, TimePoint deadline) = 0;
+
+  // Lets the server discard its log up to and including `durable`, the oldest durable position of
+  // all sinks. Cheap when called often: it is sent with the next status message.
+  //
+  // REQUIRES: `durable` ended a transaction or was handed over as an empty one, and is not behind an
+  // earlier call.
+  virtual void acknowledge(const Position& durable) = 0;
+
+  // Tells the server that we live while the sinks take nothing. Never blocks for long, reads no data.
+  virtual void keep_alive() = 0;
+
+  // Ends reading: sends the last acknowledgement and closes. open() may follow.
+  virtual void stop() noexcept = 0;
+};
+
+// What the source's machinery says of itself; for `status`.
+struct SourceHealth {
+  std::string server_version;
+  std::string slot;                     // PostgreSQL
+  std::uint64_t retained_bytes = 0;     // log kept for us
+  std::string wal_status;               // PostgreSQL: reserved, extended, unreserved, lost
+  std::int64_t safe_wal_bytes = -1;     // until the server may discard it; -1: no limit
+};
+
+// One source: what must be there, and its capturers.
+//
+// Not thread-safe; belongs to the thread that runs the capture step, but for prepare(), which runs
+// before that thread starts.
+class Source {
+ public:
+  virtual ~Source() = default;
+
+  // Connects, checks what is needed, creates what is missing and may be created (publication, slot),
+  // and says which history its positions belong to. `sinks` are the positions that the sinks hold.
+  //
+  // Throws Error{kPositionLost} when one of them cannot be continued (I7), Error{kOperator} for a
+  // setting, object or privilege that is missing, Error{kTransient} when the server is not there.
+  virtual History prepare(const std::vector<Position>& sinks) = 0;
+
+  virtual Capturer& cdc() = 0;
+  virtual Capturer& snapshot() = 0;
+
+  // Asks the server; slow, so not more often than every few seconds.
+  virtual SourceHealth health() = 0;
+};
+
+}  // namespace headgate

@@ -1,0 +1,100 @@
+// What the pipeline needs from a database that it writes to.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "base/clock.hpp"
+#include "core/position.hpp"
+#include "core/transaction.hpp"
+#include "pipeline/sink_operation.hpp"
+
+namespace headgate {
+
+// What to do with rows that a table already holds when its first copy begins.
+enum class ExistingRows : std::uint8_t {
+  kRefuse,   // stop and let a person decide
+  kReplace,  // delete them first, in the same transaction
+  kKeep,     // leave them; a copied row of the same key overwrites
+};
+
+// A row of headgate_positions, as connect() found it.
+struct SinkPosition {
+  // Empty while the first copy is not finished.
+  Position position;
+  // Ours from now on: connect() raised it.
+  std::uint64_t epoch = 0;
+};
+
+// What a sink transaction brings the sink to.
+struct CommitMark {
+  Position position;       // the end of its last source transaction
+  WallTime commit_time{};  // of that transaction at the source
+};
+
+// Writes whole source transactions to one database, its position in the same transaction (I1, I3), and
+// never against a newer process (I4).
+//
+// A driver writes; when to begin, retry, commit or ask again is ApplyStep's to decide. Not
+// thread-safe: one ApplyStep calls it from one thread. After anything throws, only rollback(),
+// disconnect() and connect() may follow.
+//
+// All calls may throw: Error{kTransient} when the connection is lost, Error{kSystemic} when the
+// database is full or refuses every write, Error{kOperator} for a missing privilege or object or a
+// table of another shape, Error{kRow} for a row that it cannot take.
+class SinkDriver {
+ public:
+  virtual ~SinkDriver() = default;
+
+  // Connects, creates or migrates headgate_* tables, takes the session lock of (pipeline, sink), raises the epoch
+  // and returns where the sink stands. From here on every older process's transactions fail.
+  //
+  // Throws Error{kTransient} while another process holds the session lock, naming it as far as it is
+  // known: the second waits.
+  virtual SinkPosition connect() = 0;
+
+  // Opens a transaction, locks the position row and checks that epoch and position are still what
+  // this driver last wrote or read. Throws Error{kFenced} when they are not.
+  virtual void begin() = 0;
+
+  // Makes `table` ready for its first operation since connect(): creates it, or checks that what is there can
+  // hold its rows. Idempotent. Within begin() … commit(), so that it becomes visible with its rows.
+  //
+  // Throws Error{kOperator} that names the difference and the statement that mends it.
+  virtual void prepare_table(const SinkConfigPtr& table) = 0;
+
+  // Prepares a table for the rows of its first copy, after prepare_table(). Throws Error{kOperator} when it holds rows and
+  // `existing` is kRefuse.
+  virtual void prepare_copy(const SinkConfig& table, ExistingRows existing) = 0;
+
+  // Writes `operations`, whose tables are prepared, with the effect of doing them one after the other.
+  // The driver may keep only the net effect per key. Called any number of times per transaction.
+  virtual void write(std::span<const Sink> operations) = 0;
+
+  // Appends rows (inserts only) of a first copy: no key in them exists yet unless prepare_copy() was
+  // told to keep rows.
+  virtual void copy(std::span<const Sink> operations) = 0;
+
+  // Checks deferred constraints, writes the position row as the last statement, and commits.
+  //
+  // Throws Error{kInDoubt} when COMMIT was sent and no answer came: only connect() can tell.
+  virtual void commit(const CommitMark& mark) = 0;
+
+  // Undoes what begin() started. Never throws: a lost connection has rolled back by itself.
+  virtual void rollback() noexcept = 0;
+
+  // True when a returned commit() survives a power cut; otherwise flush() is needed first.
+  virtual bool commits_are_durable() const = 0;
+
+  // Returns when everything committed so far is durable. REQUIRES: no open transaction. Checks the
+  // fence as begin() does.
+  virtual void flush() = 0;
+
+  // Closes the connection and gives up the session lock.
+  virtual void disconnect() noexcept = 0;
+};
+
+}  // namespace headgate

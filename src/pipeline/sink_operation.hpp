@@ -1,0 +1,59 @@
+// What the transformer makes of changes, and what a sink driver writes.
+
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/arena.hpp"
+#include "core/operation.hpp"
+#include "core/schema.hpp"
+#include "core/value.hpp"
+
+namespace headgate {
+
+// What to do when an insert meets a row of the same key.
+enum class OnConflict : std::uint8_t {
+  kOverwrite,  // the newer row wins: what a mirror does
+  kSkip,       // the older row stays; counted
+  kError,      // a row error
+};
+
+// An output table: where rows go and under which key. Built once per table and schema version, shared
+// by all operations on it, never changed afterwards.
+struct SinkConfig {
+  std::string name;      // of the mirror or of the skill's sink, for logs
+  std::string database;  // the sink of the configuration file that holds the table
+
+  // Name, columns in the order of the operations' rows, and the key (`output.key`; empty: append).
+  TableSchema output;
+
+  OnConflict on_conflict = OnConflict::kOverwrite;
+
+  std::vector<std::string> primary_key() const;
+};
+
+using SinkConfigPtr = std::shared_ptr<const SinkConfig>;
+
+// One operation on one row of an output table. Meaning of the rows as in Change: `data` is the new row,
+// or the old one for a delete; `before` the old row or key of an update, where it is known.
+struct Sink {
+  const SinkConfig* config = nullptr;
+  Operation operation = Operation::kInsert;
+  Row data;
+  Row before;
+  bool key_only = false;
+};
+
+// The operations that some changes became, in order. Rows point into the transactions they came from
+// (which must outlive the set) or into `arena`.
+struct DataSet {
+  std::vector<Sink> operations;
+  // Keeps alive what `operations` point at.
+  std::vector<SinkConfigPtr> configs;
+  Arena arena;
+};
+
+}  // namespace headgate

@@ -1,0 +1,53 @@
+// Options of a PostgreSQL source. Plain values; config/ fills them.
+
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+
+namespace headgate::source::postgres {
+
+// What to do with a captured table that has no usable replica identity.
+enum class KeylessPolicy {
+  kAppend,  // publish its inserts (and truncates) only, through `<publication>_append`
+  kRefuse,  // stop and name the table
+};
+
+struct Options {
+  // libpq connection string or URI, without the password.
+  std::string conninfo;
+  // From password_file; empty: libpq's own ways (PGPASSFILE, service file, peer authentication).
+  std::string password;
+
+  std::string slot;
+  std::string publication;
+
+  // In the configuration's order: `schema.table`, `*` in either part, `!` in front excludes. The last
+  // pattern that matches decides.
+  std::vector<std::string> tables;
+  KeylessPolicy keyless = KeylessPolicy::kAppend;
+
+  // logical_decoding_work_mem for our own walsender, as the server takes it ("256MB").
+  std::optional<std::string> decoding_work_mem;
+
+  // Ask for binary values where every sink can take them.
+  bool binary = false;
+
+  // A transaction larger than this travels in portions of this size.
+  std::size_t portion_bytes = std::size_t{4} * 1024 * 1024;
+
+  // Status messages to the server at least this often, whatever else happens; far below
+  // wal_sender_timeout (60 s by default).
+  Duration status_interval = std::chrono::seconds(5);
+
+  // With nothing to apply, how often the sinks' positions follow the server's log, so that an idle
+  // slot does not hold it back.
+  Duration idle_advance_interval = std::chrono::seconds(10);
+};
+
+}  // namespace headgate::source::postgres

@@ -1,0 +1,15 @@
+// Options of mirror mode, per sink. Plain values; config/ fills them.
+
+#pragma once
+
+#include <string>
+
+namespace headgate {
+
+struct MirrorOptions {
+  // The sink's schema for all mirrored tables; empty: each keeps the source's. A sink without schemas
+  // (SQLite) keeps `public` tables under their bare name and others as `schema.table`.
+  std::string schema;
+};
+
+}  // namespace headgate
