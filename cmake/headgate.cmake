@@ -35,7 +35,9 @@ target_compile_definitions(
 if(HEADGATE_SANITIZE)
   target_compile_options(headgate_options INTERFACE -fsanitize=${HEADGATE_SANITIZE}
                                                     -fno-sanitize-recover=all
-                                                    -fno-omit-frame-pointer)
+                                                    -fno-omit-frame-pointer
+                                                    # GCC 12 warns of <regex> where there is nothing.
+                                                    -Wno-maybe-uninitialized)
   target_link_options(headgate_options INTERFACE -fsanitize=${HEADGATE_SANITIZE})
 endif()
 

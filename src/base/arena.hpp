@@ -9,6 +9,7 @@
 #include <span>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace headgate {
@@ -18,8 +19,21 @@ namespace headgate {
 class Arena {
  public:
   Arena() = default;
-  Arena(Arena&&) noexcept = default;
-  Arena& operator=(Arena&&) noexcept = default;
+  // Leaves `other` empty and usable.
+  Arena(Arena&& other) noexcept
+      : blocks_(std::exchange(other.blocks_, {})),
+        block_size_(std::exchange(other.block_size_, 0)),
+        next_(std::exchange(other.next_, 0)),
+        bytes_reserved_(std::exchange(other.bytes_reserved_, 0)) {}
+  Arena& operator=(Arena&& other) noexcept {
+    if (this != &other) {
+      blocks_ = std::exchange(other.blocks_, {});
+      block_size_ = std::exchange(other.block_size_, 0);
+      next_ = std::exchange(other.next_, 0);
+      bytes_reserved_ = std::exchange(other.bytes_reserved_, 0);
+    }
+    return *this;
+  }
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 

@@ -1,10 +1,11 @@
 // A queue between two steps, bounded by the cost of what is in it.
 //
-// The steps only use the calls that never block; the threads that drive them in production wait here
-// between two steps, and the simulator never waits at all.
+// The steps only use the calls that never block; the threads that drive them in production wait
+// here between two steps, and the simulator never waits at all.
 
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -30,8 +31,10 @@ class BoundedQueue {
     {
       const std::lock_guard lock(mutex_);
       if (!has_room(cost)) {
+        cost_refused_ = cost;
         return false;
       }
+      cost_refused_ = 0;
       items_.emplace_back(std::move(item), cost);
       cost_ += cost;
     }
@@ -72,22 +75,26 @@ class BoundedQueue {
     return item;
   }
 
-  // Threads only: returns when something is there, at `deadline`, or at the next wake().
+  // The consumer's thread only: returns when something is there, at `deadline`, or at a wake().
   void wait_not_empty(TimePoint deadline) {
     std::unique_lock lock(mutex_);
-    const auto woken = wakes_;
-    changed_.wait_until(lock, deadline, [&] { return !items_.empty() || wakes_ != woken; });
+    changed_.wait_until(lock, deadline,
+                        [&] { return !items_.empty() || wakes_ != consumer_wakes_; });
+    consumer_wakes_ = wakes_;
   }
 
-  // Threads only: returns when an item of any cost below the bound may fit, at `deadline`, or at
-  // the next wake().
+  // The producer's thread only: returns when the item that was refused last fits, and a quarter of
+  // the bound is free, at `deadline`, or at a wake().
   void wait_not_full(TimePoint deadline) {
     std::unique_lock lock(mutex_);
-    const auto woken = wakes_;
-    changed_.wait_until(lock, deadline, [&] { return has_room(cost_max_ / 4) || wakes_ != woken; });
+    const std::size_t cost = std::max(cost_refused_, cost_max_ / 4);
+    changed_.wait_until(lock, deadline,
+                        [&] { return has_room(cost) || wakes_ != producer_wakes_; });
+    producer_wakes_ = wakes_;
   }
 
-  // Ends one wait, so that its thread looks around (at shutdown, say).
+  // Ends one wait of each side, so that its thread looks around (at shutdown, say): the present
+  // one, or the next if it comes a moment too early for it.
   void wake() {
     {
       const std::lock_guard lock(mutex_);
@@ -125,7 +132,11 @@ class BoundedQueue {
   // Guarded by mutex_.
   std::deque<std::pair<T, std::size_t>> items_;
   std::size_t cost_ = 0;
+  std::size_t cost_refused_ = 0;  // by the last try_push, 0 if it found room
   std::size_t wakes_ = 0;
+  // How many of wakes_ either side has seen.
+  std::size_t consumer_wakes_ = 0;
+  std::size_t producer_wakes_ = 0;
 };
 
 }  // namespace headgate

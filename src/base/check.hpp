@@ -1,5 +1,5 @@
-// HEADGATE_CHECK guards our own invariants and stays on in release: stopping beats corrupting a sink.
-// Bytes from outside never trip a check; they are an Error.
+// HEADGATE_CHECK guards our own invariants and stays on in release: stopping beats corrupting a
+// sink. Bytes from outside never trip a check; they are an Error.
 
 #pragma once
 
@@ -23,9 +23,9 @@ class CheckFailure : public std::logic_error {
 }  // namespace headgate
 
 // `meaning` says in words which rule was broken.
-#define HEADGATE_CHECK(expression, meaning)                                   \
-  do {                                                                        \
-    if (!(expression)) {                                                      \
-      ::headgate::check_failed(#expression, __FILE__, __LINE__, (meaning));   \
-    }                                                                         \
+#define HEADGATE_CHECK(expression, meaning)                                 \
+  do {                                                                      \
+    if (!(expression)) {                                                    \
+      ::headgate::check_failed(#expression, __FILE__, __LINE__, (meaning)); \
+    }                                                                       \
   } while (false)

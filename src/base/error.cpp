@@ -10,6 +10,8 @@ std::string_view to_string(ErrorKind kind) {
       return "transient";
     case ErrorKind::kInDoubt:
       return "in_doubt";
+    case ErrorKind::kReread:
+      return "reread";
     case ErrorKind::kPositionLost:
       return "position_lost";
     case ErrorKind::kRow:
@@ -32,9 +34,12 @@ Reaction reaction_to(ErrorKind kind) {
       return Reaction::kRetry;
     case ErrorKind::kInDoubt:
       return Reaction::kAskSink;
+    case ErrorKind::kReread:
+      return Reaction::kRestart;
     case ErrorKind::kSystemic:
       return Reaction::kRetryBudget;
-    case ErrorKind::kRow:  // until the dead-letter queue exists, a row error stops the pipeline (I5)
+    case ErrorKind::kRow:  // until the dead-letter queue exists, a row error stops the pipeline
+                           // (I5)
     case ErrorKind::kPositionLost:
     case ErrorKind::kFenced:
     case ErrorKind::kOperator:
@@ -59,6 +64,7 @@ ExitCode exit_code_for(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::kTransient:
     case ErrorKind::kInDoubt:
+    case ErrorKind::kReread:
       return kExitUnavailable;
     case ErrorKind::kPositionLost:
       return kExitPositionLost;

@@ -14,6 +14,8 @@ namespace headgate {
 enum class ErrorKind {
   kTransient,     // connection lost, failover, lock time-out: retry with back-off
   kInDoubt,       // the reply to COMMIT was lost: reconnect and ask the sink how far it got
+  kReread,        // transactions are needed again that only the source still has: begin again from
+                  // the sinks' positions
   kPositionLost,  // the source no longer holds what follows our position: a new snapshot is needed
   kRow,           // this row cannot be applied: dead-letter its transaction, or stop
   kSystemic,      // the sink or our own disk refuses everything: stop within the failure budget
@@ -24,13 +26,14 @@ enum class ErrorKind {
 
 std::string_view to_string(ErrorKind kind);
 
-// What the owner of a failed operation does next. The switch in reaction_to has no default, so a new
-// kind does not compile until somebody has decided.
+// What the owner of a failed operation does next. The switch in reaction_to has no default, so a
+// new kind does not compile until somebody has decided.
 enum class Reaction {
-  kRetry,       // again after a back-off, for ever: the cause passes by itself
-  kAskSink,     // reconnect, read the position, and only then decide what to send again
-  kRetryBudget, // again after a back-off, a bounded number of times, then stop
-  kStop,        // stop the pipeline and exit with exit_code_for(kind)
+  kRetry,        // again after a back-off, for ever: the cause passes by itself
+  kAskSink,      // reconnect, read the position, and only then decide what to send again
+  kRestart,      // tear the pipeline's session down and open it again from the sinks' positions
+  kRetryBudget,  // again after a back-off, a bounded number of times, then stop
+  kStop,         // stop the pipeline and exit with exit_code_for(kind)
 };
 
 Reaction reaction_to(ErrorKind kind);
@@ -59,15 +62,15 @@ class Error : public std::runtime_error {
 // 64, 74, 76, 77 and 78.
 enum ExitCode : int {
   kExitOk = 0,
-  kExitDiffers = 1,         // a comparison or check found something
-  kExitUsage = 64,          // wrong command line
-  kExitUnavailable = 69,    // source, sink or daemon cannot be reached
-  kExitInternal = 70,       // a bug of ours
-  kExitStorage = 74,        // disk full or unwritable, or a sink that refuses everything
-  kExitTemporary = 75,      // gave way to another process (fenced) or gave up a temporary failure
-  kExitPositionLost = 76,   // the source no longer has what follows our position
-  kExitOperator = 77,       // privilege, missing object or wrong shape: a person must act
-  kExitConfig = 78,         // the configuration file is wrong
+  kExitDiffers = 1,        // a comparison or check found something
+  kExitUsage = 64,         // wrong command line
+  kExitUnavailable = 69,   // source, sink or daemon cannot be reached
+  kExitInternal = 70,      // a bug of ours
+  kExitStorage = 74,       // disk full or unwritable, or a sink that refuses everything
+  kExitTemporary = 75,     // gave way to another process (fenced) or gave up a temporary failure
+  kExitPositionLost = 76,  // the source no longer has what follows our position
+  kExitOperator = 77,      // privilege, missing object or wrong shape: a person must act
+  kExitConfig = 78,        // the configuration file is wrong
 };
 
 ExitCode exit_code_for(ErrorKind kind);

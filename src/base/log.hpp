@@ -1,14 +1,14 @@
 // Loggers by name, over spdlog. A message is a fixed lower-case phrase, then key=value pairs.
 //
-// Column values, passwords and connection strings never appear; names, types, counts, sizes and LSNs
-// do. An error says what a person must do; a quiet day is a handful of info lines.
+// Column values, passwords and connection strings never appear; names, types, counts, sizes and
+// LSNs do. An error says what a person must do; a quiet day is a handful of info lines.
 
 #pragma once
 
-#include <spdlog/spdlog.h>
-
 #include <memory>
 #include <string>
+
+#include <spdlog/spdlog.h>
 
 namespace headgate {
 

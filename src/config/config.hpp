@@ -1,7 +1,7 @@
 // One pipeline's configuration file as typed options.
 //
-// Everything is read, checked and reported before the first connection, by file, line and key and in
-// the user's words. This folder alone knows YAML.
+// Everything is read, checked and reported before the first connection, by file, line and key and
+// in the user's words. This folder alone knows YAML.
 
 #pragma once
 
@@ -32,6 +32,7 @@ struct SnapshotConfig {
 struct CdcConfig {
   Duration interval = std::chrono::milliseconds(500);
   std::size_t max_transactions = 10000;
+  // By default at most a quarter of the memory limit.
   std::size_t max_batch_bytes = std::size_t{64} * 1024 * 1024;
 };
 
@@ -61,6 +62,10 @@ struct Config {
   Duration shutdown_timeout = std::chrono::seconds(30);
   HttpConfig http;
   LogOptions logging;
+
+  // What is accepted but works otherwise than its words say, one line each with file, line and key.
+  // The daemon logs them at start; a file that keeps to the defaults has none.
+  std::vector<std::string> warnings;
 };
 
 // Reads, expands and checks `path`. Relative paths in it are relative to the working directory, as

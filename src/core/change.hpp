@@ -23,12 +23,14 @@ struct Change {
   // The source's transaction id. Ids wrap: a transaction is identified by (id, commit LSN).
   std::string_view transaction_id;
 
-  // Of the transaction's commit record: the same for all its changes, so never a sort key within one.
+  // Of the transaction's commit record: the same for all its changes, so never a sort key within
+  // one.
   LSN lsn;
 
   Operation operation = Operation::kInsert;
 
-  // The row after an insert or update; before it for a delete or kUpdateBefore; empty for a truncate.
+  // The row after an insert or update; before it for a delete or kUpdateBefore; empty for a
+  // truncate.
   Row data;
 
   // With kUpdateAfter only, and only where the source sends it: the old row, or of it the identity
@@ -50,10 +52,10 @@ using CaptureChange = Change;
 // The values of the mirror's key in the row's newest form.
 std::vector<Value> key_values(const Change& change);
 
-// A name for the change's content, for people and logs; equal rows of a keyless table have equal ids,
-// so nothing is ever de-duplicated by it. SHA-256 over transaction id, table, canonical JSON of
-// `data` (keys sorted, values as the server's text, bytes as hex), LSN as 0x-hex and operation name,
-// in that order without separators; the first 16 bytes as 32 hex digits.
+// A name for the change's content, for people and logs; equal rows of a keyless table have equal
+// ids, so nothing is ever de-duplicated by it. SHA-256 over transaction id, table, canonical JSON
+// of `data` (keys sorted, values as the server's text, bytes as hex), LSN as 0x-hex and operation
+// name, in that order without separators; the first 16 bytes as 32 hex digits.
 std::string compute_change_id(const Change& change);
 
 // The canonical JSON object over a row: keys sorted, NULL as null, binary columns (bytea) as hex

@@ -1,11 +1,11 @@
 #include "core/lsn.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <optional>
+
+#include <fmt/format.h>
 
 #include "base/check.hpp"
 #include "base/error.hpp"
@@ -44,8 +44,9 @@ std::uint64_t get_big_endian(const unsigned char* place, std::size_t size) {
 }
 
 Error not_an_lsn(std::string_view text) {
-  return Error{ErrorKind::kOperator, fmt::format("\"{}\" is not an LSN", text),
-               "write it as the server prints it (16/B374D848, 00000027:00000ac0:0002) or as 0x-hex"};
+  return Error{
+      ErrorKind::kOperator, fmt::format("\"{}\" is not an LSN", text),
+      "write it as the server prints it (16/B374D848, 00000027:00000ac0:0002) or as 0x-hex"};
 }
 
 std::optional<LSN> parse_postgres(std::string_view text) {
@@ -93,7 +94,8 @@ LSN LSN::from_postgres(std::uint64_t value) {
 
 LSN LSN::from_bytes(std::string_view bytes) {
   if (!bytes.empty() && bytes.size() != kPostgresSize && bytes.size() != kSqlServerSize) {
-    throw Error{ErrorKind::kOperator, fmt::format("an LSN has 8 or 10 bytes, not {}", bytes.size())};
+    throw Error{ErrorKind::kOperator,
+                fmt::format("an LSN has 8 or 10 bytes, not {}", bytes.size())};
   }
   LSN lsn;
   lsn.size_ = static_cast<std::uint8_t>(bytes.size());

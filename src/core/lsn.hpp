@@ -11,8 +11,8 @@
 
 namespace headgate {
 
-// 10 bytes on SQL Server (virtual log file, block, slot), 8 big-endian bytes on PostgreSQL, none when
-// there is no LSN yet. Two LSNs are only ever compared within one server's history.
+// 10 bytes on SQL Server (virtual log file, block, slot), 8 big-endian bytes on PostgreSQL, none
+// when there is no LSN yet. Two LSNs are only ever compared within one server's history.
 //
 // A plain value: copyable, no allocation, safe from any thread.
 class LSN {

@@ -24,9 +24,9 @@ struct TableName {
 // What a column holds, in words that every sink understands. The exact type stands beside it.
 enum class TypeFamily : std::uint8_t {
   kBoolean,
-  kInteger,      // 16, 32 or 64 bits
-  kFloat,        // IEEE single or double
-  kNumeric,      // exact decimal
+  kInteger,  // 16, 32 or 64 bits
+  kFloat,    // IEEE single or double
+  kNumeric,  // exact decimal
   kText,
   kBytes,
   kDate,
@@ -35,7 +35,7 @@ enum class TypeFamily : std::uint8_t {
   kTimestampTz,  // an instant
   kUuid,
   kJson,
-  kOther,        // kept as the source's text
+  kOther,  // kept as the source's text
 };
 
 struct Column {
@@ -57,8 +57,8 @@ struct Column {
   friend bool operator==(const Column&, const Column&) = default;
 };
 
-// Never changed once built: the changes of a transaction point at it, and an altered table gets a new
-// one. Shared between transactions, hence the shared_ptr.
+// Never changed once built: the changes of a transaction point at it, and an altered table gets a
+// new one. Shared between transactions, hence the shared_ptr.
 struct TableSchema {
   TableName name;
   std::vector<Column> columns;

@@ -1,9 +1,9 @@
 #include "core/transaction.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <random>
+
+#include <fmt/format.h>
 
 namespace headgate {
 
@@ -13,7 +13,9 @@ TraceId TraceId::make(WallTime now) {
           std::chrono::duration_cast<std::chrono::nanoseconds>(now.time_since_epoch()).count()};
 }
 
-std::string TraceId::to_string() const { return fmt::format("{:08x}-{}", random, unix_nanoseconds); }
+std::string TraceId::to_string() const {
+  return fmt::format("{:08x}-{}", random, unix_nanoseconds);
+}
 
 Transaction::Transaction(std::string_view id, LSN commit_lsn, WallTime created_at)
     : id_(arena_.copy(id)),
@@ -37,9 +39,11 @@ Change& Transaction::add_change(const TableSchemaPtr& schema, Operation operatio
 }
 
 Change& Transaction::add_change(const TableSchemaPtr& schema, const Change& change) {
+  // Taken first: `change` may be one of ours, and then the vector moves it away.
+  const bool key_only = change.key_only;
   Change& added =
       add_change(schema, change.operation, copy_row(change.data), copy_row(change.before));
-  added.key_only = change.key_only;
+  added.key_only = key_only;
   return added;
 }
 
@@ -61,6 +65,14 @@ void Transaction::set_commit_time(WallTime time) {
   for (Change& change : changes_) {
     change.commit_time = time;
   }
+}
+
+bool is_contained(const Transaction& transaction, const Position& position) {
+  if (!transaction.end_position.empty()) {
+    return transaction.end_position.lsn <= position.lsn;
+  }
+  // Only the start of its commit record is known yet, and a position is the end of one.
+  return transaction.commit_lsn() < position.lsn;
 }
 
 void Transaction::remember(const TableSchemaPtr& schema) {

@@ -26,9 +26,9 @@ struct TraceId {
   std::string to_string() const;
 };
 
-// Most transactions travel as one object (kWhole). One whose commit is already known but which is too
-// large to hold travels as kFirst, kMiddle…, kLast, in order and with nothing in between, and is
-// still applied in one transaction of the sink.
+// Most transactions travel as one object (kWhole). One whose commit is already known but which is
+// too large to hold travels as kFirst, kMiddle…, kLast, in order and with nothing in between, and
+// is still applied in one transaction of the sink.
 enum class Portion : std::uint8_t { kWhole, kFirst, kMiddle, kLast };
 
 // What a transaction stands for.
@@ -49,12 +49,15 @@ class Transaction {
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;
 
-  // Appends a change of this transaction whose rows are already in arena(). Fills in transaction id,
-  // LSN, commit time and ordinal. `schema` is kept alive.
+  // Appends a change of this transaction whose rows are already in arena(). Fills in transaction
+  // id, LSN, commit time and ordinal. `schema` is kept alive.
   Change& add_change(const TableSchemaPtr& schema, Operation operation, Row data, Row before = {});
 
   // Appends a copy of `change`, its rows and all, whoever owned it before.
   Change& add_change(const TableSchemaPtr& schema, const Change& change);
+
+  // Names a table as involved although no change of it follows: an empty table of a first copy.
+  void involve(const TableSchemaPtr& schema) { remember(schema); }
 
   // Copies a row into arena().
   Row copy_row(Row row);
@@ -81,7 +84,8 @@ class Transaction {
   void set_first_ordinal(std::uint64_t ordinal) { next_ordinal_ = ordinal; }
   std::uint64_t next_ordinal() const { return next_ordinal_; }
 
-  // Where a sink stands once this transaction is applied.
+  // Where a sink stands once this transaction is applied. Empty in the earlier portions where the
+  // source tells it only at the end.
   Position end_position;
   Portion portion = Portion::kWhole;
   Purpose purpose = Purpose::kChanges;
@@ -101,6 +105,9 @@ class Transaction {
   std::vector<Change> changes_;
   std::vector<TableSchemaPtr> tables_;
 };
+
+// True when a sink at `position` holds this transaction already.
+bool is_contained(const Transaction& transaction, const Position& position);
 
 constexpr bool begins(Portion portion) {
   return portion == Portion::kWhole || portion == Portion::kFirst;

@@ -42,7 +42,8 @@ struct Value {
   }
 };
 
-// One value per column of the table's schema, in its order; empty where the source sent no such row.
+// One value per column of the table's schema, in its order; empty where the source sent no such
+// row.
 using Row = std::span<const Value>;
 
 }  // namespace headgate

@@ -10,6 +10,7 @@
 #include "base/clock.hpp"
 #include "core/batch_context.hpp"
 #include "core/position.hpp"
+#include "pipeline/finding.hpp"
 
 namespace headgate {
 
@@ -37,9 +38,9 @@ struct StartPoint {
 
 // A Capturer hands over one database's committed transactions, whole and in commit order.
 //
-// The pipeline pulls and a capturer never pushes, so back-pressure is simply a smaller limit. Delivery
-// is at least once: after open(), everything past the start point is read again, and sinks skip what
-// they have.
+// The pipeline pulls and a capturer never pushes, so back-pressure is simply a smaller limit.
+// Delivery is at least once: after open(), everything past the start point is read again, and sinks
+// skip what they have.
 //
 // Not thread-safe. One CaptureStep owns it and calls it from one thread.
 class Capturer {
@@ -49,10 +50,11 @@ class Capturer {
   // "cdc", "snapshot" or "replay".
   virtual std::string_view name() const = 0;
 
-  // Starts reading just after `start.resume`. May be called again after an error, and then drops all
-  // that was half read.
+  // Starts reading just after `start.resume`. May be called again after an error, and then drops
+  // all that was half read.
   //
-  // Throws Error{kPositionLost} when the source no longer has what follows, before reading anything.
+  // Throws Error{kPositionLost} when the source no longer has what follows, before reading
+  // anything.
   virtual void open(const StartPoint& start) = 0;
 
   // Returns what has completed, at once when there is something, and by `deadline` otherwise. Also
@@ -64,11 +66,12 @@ class Capturer {
   // Lets the server discard its log up to and including `durable`, the oldest durable position of
   // all sinks. Cheap when called often: it is sent with the next status message.
   //
-  // REQUIRES: `durable` ended a transaction or was handed over as an empty one, and is not behind an
-  // earlier call.
+  // REQUIRES: `durable` ended a transaction or was handed over as an empty one, and is not behind
+  // an earlier call.
   virtual void acknowledge(const Position& durable) = 0;
 
-  // Tells the server that we live while the sinks take nothing. Never blocks for long, reads no data.
+  // Tells the server that we live while the sinks take nothing. Never blocks for long, reads no
+  // data.
   virtual void keep_alive() = 0;
 
   // Ends reading: sends the last acknowledgement and closes. open() may follow.
@@ -78,10 +81,10 @@ class Capturer {
 // What the source's machinery says of itself; for `status`.
 struct SourceHealth {
   std::string server_version;
-  std::string slot;                     // PostgreSQL
-  std::uint64_t retained_bytes = 0;     // log kept for us
-  std::string wal_status;               // PostgreSQL: reserved, extended, unreserved, lost
-  std::int64_t safe_wal_bytes = -1;     // until the server may discard it; -1: no limit
+  std::string slot;                  // PostgreSQL
+  std::uint64_t retained_bytes = 0;  // log kept for us
+  std::string wal_status;            // PostgreSQL: reserved, extended, unreserved, lost
+  std::int64_t safe_wal_bytes = -1;  // until the server may discard it; -1: no limit
 };
 
 // One source: what must be there, and its capturers.
@@ -92,12 +95,20 @@ class Source {
  public:
   virtual ~Source() = default;
 
-  // Connects, checks what is needed, creates what is missing and may be created (publication, slot),
-  // and says which history its positions belong to. `sinks` are the positions that the sinks hold.
+  // Checks what prepare() would, and changes nothing; for `headgate check`.
+  virtual Findings check(const std::vector<Position>& sinks) = 0;
+
+  // Connects, checks what is needed, creates what is missing and may be created (publication,
+  // slot), and says which history its positions belong to. `sinks` are the positions that the sinks
+  // hold.
   //
   // Throws Error{kPositionLost} when one of them cannot be continued (I7), Error{kOperator} for a
   // setting, object or privilege that is missing, Error{kTransient} when the server is not there.
   virtual History prepare(const std::vector<Position>& sinks) = 0;
+
+  // Where the source's log ends now: every transaction committed before this call ends at or before
+  // it.
+  virtual LSN current_end() = 0;
 
   virtual Capturer& cdc() = 0;
   virtual Capturer& snapshot() = 0;

@@ -1,8 +1,8 @@
 // The least work with the same effect: what is left of a batch when only the last state of each key
 // counts.
 //
-// Readers of the sink see the state after whole transactions either way, so that skipping the states in
-// between changes nothing they could see; it saves most of the writes on hot rows.
+// Readers of the sink see the state after whole transactions either way, so that skipping the
+// states in between changes nothing they could see; it saves most of the writes on hot rows.
 
 #pragma once
 
@@ -25,11 +25,12 @@ struct TableWork {
   explicit TableWork(const SinkConfig* config) : table(config) {}
 
   const SinkConfig* table;
-  bool truncate = false;      // delete every row first
-  std::vector<Row> deletes;   // only key columns count; the row may be absent in the sink
-  std::vector<Row> upserts;   // complete rows: insert, or overwrite the row of the same key
-  std::vector<Row> updates;   // rows of existing keys with kUnchanged columns, to be left as they are
-  std::vector<Row> appends;   // rows of a table without a key, in order
+  bool truncate = false;     // delete every row first
+  std::vector<Row> deletes;  // only key columns count; the row may be absent in the sink
+  std::vector<Row> upserts;  // complete rows: insert, or overwrite the row of the same key
+  std::vector<Row>
+      updates;  // rows of existing keys with kUnchanged columns, to be left as they are
+  std::vector<Row> appends;  // rows of a table without a key, in order
 };
 
 // Work that can be done set by set, then operations that must run one by one in order after it.
@@ -39,8 +40,8 @@ struct WorkStage {
   std::vector<Sink> singles;
 };
 
-// Collects operations; not thread-safe. Rows that it returns point into the operations' transactions,
-// which must outlive it, or into its own arena.
+// Collects operations; not thread-safe. Rows that it returns point into the operations'
+// transactions, which must outlive it, or into its own arena.
 class NetEffect {
  public:
   NetEffect();

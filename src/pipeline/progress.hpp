@@ -14,7 +14,7 @@ namespace headgate {
 struct SinkStatus {
   std::string state = "starting";  // starting, copying, streaming, retrying, stopped
   Position applied;                // committed in the sink
-  Position durable;                // committed there and safe from a power cut; never past `applied`
+  Position durable;  // committed there and safe from a power cut; never past `applied`
   std::uint64_t transactions = 0;  // applied since start, without skipped and empty ones
   std::uint64_t changes = 0;       // row changes of these
   std::uint64_t batches = 0;       // sink transactions

@@ -10,6 +10,7 @@
 #include "base/clock.hpp"
 #include "core/position.hpp"
 #include "core/transaction.hpp"
+#include "pipeline/finding.hpp"
 #include "pipeline/sink_operation.hpp"
 
 namespace headgate {
@@ -35,8 +36,8 @@ struct CommitMark {
   WallTime commit_time{};  // of that transaction at the source
 };
 
-// Writes whole source transactions to one database, its position in the same transaction (I1, I3), and
-// never against a newer process (I4).
+// Writes whole source transactions to one database, its position in the same transaction (I1, I3),
+// and never against a newer process (I4).
 //
 // A driver writes; when to begin, retry, commit or ask again is ApplyStep's to decide. Not
 // thread-safe: one ApplyStep calls it from one thread. After anything throws, only rollback(),
@@ -49,33 +50,40 @@ class SinkDriver {
  public:
   virtual ~SinkDriver() = default;
 
-  // Connects, creates or migrates headgate_* tables, takes the session lock of (pipeline, sink), raises the epoch
-  // and returns where the sink stands. From here on every older process's transactions fail.
+  // What connect() needs: reachable, writable, privileges; and the position that is there. Changes
+  // nothing and takes no lock; for `headgate check`. Appends to `findings`.
+  virtual SinkPosition check(Findings& findings) = 0;
+
+  // Connects, creates or migrates headgate_* tables, takes the session lock of (pipeline, sink),
+  // raises the epoch and returns where the sink stands. From here on every older process's
+  // transactions fail.
   //
-  // Throws Error{kTransient} while another process holds the session lock, naming it as far as it is
-  // known: the second waits.
+  // Throws Error{kTransient} while another process holds the session lock, naming it as far as it
+  // is known: the second waits.
   virtual SinkPosition connect() = 0;
 
   // Opens a transaction, locks the position row and checks that epoch and position are still what
   // this driver last wrote or read. Throws Error{kFenced} when they are not.
   virtual void begin() = 0;
 
-  // Makes `table` ready for its first operation since connect(): creates it, or checks that what is there can
-  // hold its rows. Idempotent. Within begin() … commit(), so that it becomes visible with its rows.
+  // Makes `table` ready for its first operation since connect(): creates it, or checks that what is
+  // there can hold its rows. Idempotent. Within begin() … commit(), so that it becomes visible with
+  // its rows.
   //
   // Throws Error{kOperator} that names the difference and the statement that mends it.
   virtual void prepare_table(const SinkConfigPtr& table) = 0;
 
-  // Prepares a table for the rows of its first copy, after prepare_table(). Throws Error{kOperator} when it holds rows and
-  // `existing` is kRefuse.
+  // Prepares a table for the rows of its first copy, after prepare_table(). Throws Error{kOperator}
+  // when it holds rows and `existing` is kRefuse.
   virtual void prepare_copy(const SinkConfig& table, ExistingRows existing) = 0;
 
-  // Writes `operations`, whose tables are prepared, with the effect of doing them one after the other.
-  // The driver may keep only the net effect per key. Called any number of times per transaction.
+  // Writes `operations`, whose tables are prepared, with the effect of doing them one after the
+  // other. The driver may keep only the net effect per key. Called any number of times per
+  // transaction.
   virtual void write(std::span<const Sink> operations) = 0;
 
-  // Appends rows (inserts only) of a first copy: no key in them exists yet unless prepare_copy() was
-  // told to keep rows.
+  // Appends rows (inserts only) of a first copy: no key in them exists yet unless prepare_copy()
+  // was told to keep rows.
   virtual void copy(std::span<const Sink> operations) = 0;
 
   // Checks deferred constraints, writes the position row as the last statement, and commits.

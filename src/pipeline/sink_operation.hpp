@@ -21,8 +21,8 @@ enum class OnConflict : std::uint8_t {
   kError,      // a row error
 };
 
-// An output table: where rows go and under which key. Built once per table and schema version, shared
-// by all operations on it, never changed afterwards.
+// An output table: where rows go and under which key. Built once per table and schema version,
+// shared by all operations on it, never changed afterwards.
 struct SinkConfig {
   std::string name;      // of the mirror or of the skill's sink, for logs
   std::string database;  // the sink of the configuration file that holds the table
@@ -37,8 +37,8 @@ struct SinkConfig {
 
 using SinkConfigPtr = std::shared_ptr<const SinkConfig>;
 
-// One operation on one row of an output table. Meaning of the rows as in Change: `data` is the new row,
-// or the old one for a delete; `before` the old row or key of an update, where it is known.
+// One operation on one row of an output table. Meaning of the rows as in Change: `data` is the new
+// row, or the old one for a delete; `before` the old row or key of an update, where it is known.
 struct Sink {
   const SinkConfig* config = nullptr;
   Operation operation = Operation::kInsert;
@@ -47,11 +47,11 @@ struct Sink {
   bool key_only = false;
 };
 
-// The operations that some changes became, in order. Rows point into the transactions they came from
-// (which must outlive the set) or into `arena`.
+// The operations that some changes became, in order. Rows point into the transactions they came
+// from (which must outlive the set) or into `arena`.
 struct DataSet {
   std::vector<Sink> operations;
-  // Keeps alive what `operations` point at.
+  // The output tables, also those without an operation; keeps alive what `operations` point at.
   std::vector<SinkConfigPtr> configs;
   Arena arena;
 };

@@ -2,7 +2,6 @@
 
 #pragma once
 
-#include <span>
 #include <string>
 
 #include "core/batch_context.hpp"
@@ -20,12 +19,14 @@ class Transformer {
  public:
   virtual ~Transformer() = default;
 
-  // The operations that `changes` become for the sink of `context`, in order. The result may point
-  // into the transaction that owns `changes`.
+  // Appends to `out` the operations that the changes of `transaction` become for the sink of
+  // `context`, in order, and the output tables of every table involved in it. `out` may point into
+  // the transaction afterwards.
   //
-  // Throws Error{kRow} when a change cannot be transformed.
-  virtual DataSet transform(const TransformContext& context, const Transaction& transaction,
-                            const BatchContext& batch) = 0;
+  // Throws Error{kRow} when a change cannot be transformed, Error{kOperator} when a table cannot be
+  // mapped to the sink.
+  virtual void transform(const TransformContext& context, const Transaction& transaction,
+                         const BatchContext& batch, DataSet& out) = 0;
 };
 
 }  // namespace headgate

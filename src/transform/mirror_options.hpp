@@ -7,8 +7,8 @@
 namespace headgate {
 
 struct MirrorOptions {
-  // The sink's schema for all mirrored tables; empty: each keeps the source's. A sink without schemas
-  // (SQLite) keeps `public` tables under their bare name and others as `schema.table`.
+  // The sink's schema for all mirrored tables; empty: each keeps the source's. A sink without
+  // schemas (SQLite) keeps `public` tables under their bare name and others as `schema.table`.
   std::string schema;
 };
 

@@ -18,8 +18,8 @@ struct Options {
   // The schema of headgate_positions and the other tables of our own.
   std::string own_schema = "public";
 
-  // The session of a peer that died in the middle of a transaction ends after this time, and with it
-  // its locks.
+  // The session of a peer that died in the middle of a transaction ends after this time, and with
+  // it its locks.
   Duration idle_in_transaction_timeout = std::chrono::seconds(60);
   Duration lock_timeout = std::chrono::seconds(30);
 };

@@ -27,8 +27,8 @@ struct Options {
   std::string slot;
   std::string publication;
 
-  // In the configuration's order: `schema.table`, `*` in either part, `!` in front excludes. The last
-  // pattern that matches decides.
+  // In the configuration's order: `schema.table`, `*` in either part, `!` in front excludes. The
+  // last pattern that matches decides.
   std::vector<std::string> tables;
   KeylessPolicy keyless = KeylessPolicy::kAppend;
 
@@ -37,6 +37,10 @@ struct Options {
 
   // Ask for binary values where every sink can take them.
   bool binary = false;
+
+  // False (snapshot.mode: never): a new sink begins empty, at the slot's position, without the rows
+  // that are there already.
+  bool copy_rows = true;
 
   // A transaction larger than this travels in portions of this size.
   std::size_t portion_bytes = std::size_t{4} * 1024 * 1024;

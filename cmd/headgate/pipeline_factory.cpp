@@ -1,0 +1,80 @@
+#include "pipeline_factory.hpp"
+
+#include <algorithm>
+#include <type_traits>
+#include <variant>
+
+#include "sink/postgres/postgres_sink.hpp"
+#include "sink/sqlite/sqlite_sink.hpp"
+#include "source/postgres/postgres_source.hpp"
+#include "transform/mirror.hpp"
+#include "version.hpp"
+
+namespace headgate {
+namespace {
+
+ExistingRows existing_rows(const std::string& policy) {
+  if (policy == "replace") return ExistingRows::kReplace;
+  if (policy == "keep") return ExistingRows::kKeep;
+  return ExistingRows::kRefuse;
+}
+
+PipelineParts::SinkParts make_sink(const SinkSettings& settings, const Clock& clock) {
+  PipelineParts::SinkParts parts;
+  parts.name = settings.name;
+  const MirrorOptions mirror = settings.mirror.value_or(MirrorOptions{});
+  const Logger log = make_logger("sink." + settings.name);
+  if (const auto* sqlite = std::get_if<sink::sqlite::Options>(&settings.driver)) {
+    parts.type = "sqlite";
+    parts.driver = std::make_unique<sink::sqlite::SqliteSink>(*sqlite, clock, log);
+    parts.transformer = std::make_unique<Mirror>(mirror, SinkNaming::kFlat);
+  } else {
+    parts.type = "postgres";
+    parts.driver = std::make_unique<sink::postgres::PostgresSink>(
+        std::get<sink::postgres::Options>(settings.driver), log);
+    parts.transformer = std::make_unique<Mirror>(mirror, SinkNaming::kSchemas);
+  }
+  return parts;
+}
+
+}  // namespace
+
+std::vector<SinkUnit> PipelineParts::units() const {
+  std::vector<SinkUnit> list;
+  for (const SinkParts& sink : sinks) {
+    list.push_back({sink.name, sink.type, sink.driver.get(), sink.transformer.get()});
+  }
+  return list;
+}
+
+PipelineParts make_pipeline(const Config& config, const Clock& clock) {
+  PipelineParts parts;
+  for (const SinkSettings& sink : config.sinks) {
+    parts.sinks.push_back(make_sink(sink, clock));
+  }
+  source::postgres::Options options = config.source;
+  // Other sinks would only print binary values again, which the server does better.
+  options.binary = std::all_of(parts.sinks.begin(), parts.sinks.end(),
+                               [](const auto& sink) { return sink.type == "postgres"; });
+  options.copy_rows = config.snapshot.mode == SnapshotMode::kInitial;
+  parts.source =
+      std::make_unique<source::postgres::PostgresSource>(options, clock, make_logger("source"));
+  return parts;
+}
+
+SupervisorOptions supervisor_options(const Config& config) {
+  SupervisorOptions options;
+  options.pipeline = config.pipeline;
+  options.version = version_text();
+  options.shutdown_timeout = config.shutdown_timeout;
+  options.queue_transactions_max = config.cdc.max_transactions;
+  // Of the memory limit, a quarter waits in queues, shared by the sinks; batches, the fetch under
+  // way and the drivers' parameters need the rest.
+  options.queue_bytes_max = std::max<std::size_t>(
+      std::size_t{1} << 20,
+      std::min(config.cdc.max_batch_bytes, config.memory_limit / 4 / config.sinks.size()));
+  options.apply.existing_rows = existing_rows(config.snapshot.existing);
+  return options;
+}
+
+}  // namespace headgate

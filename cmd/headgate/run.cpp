@@ -1,0 +1,105 @@
+#include "run.hpp"
+
+#include <chrono>
+#include <cstdlib>
+#include <stop_token>
+
+#include <fmt/format.h>
+
+#include "admin/http_server.hpp"
+#include "admin/status_routes.hpp"
+#include "base/check.hpp"
+#include "base/log.hpp"
+#include "daemon/service_manager.hpp"
+#include "daemon/signals.hpp"
+#include "daemon/supervisor.hpp"
+#include "pipeline_factory.hpp"
+#include "store/storage_dir.hpp"
+#include "version.hpp"
+
+namespace headgate {
+namespace {
+
+HttpServerOptions http_options(const HttpConfig& config) {
+  HttpServerOptions options;
+  options.listen = config.listen;
+  options.token = config.token;
+  return options;
+}
+
+// What systemctl status shows on one line.
+std::string summary(const StatusReport& report) {
+  return report.ready ? fmt::format("streaming, received {}", report.capture.received.to_string())
+                      : report.reason;
+}
+
+// Ends the process without waiting for a thread that hangs in a call. Nothing is lost by it: what
+// is not committed in a sink is read again.
+[[noreturn]] void abandon() {
+  std::_Exit(kExitTemporary);
+}
+
+int run_pipeline(const Config& config, const std::string& until, const Logger& log) {
+  const SystemClock clock;
+  for (const std::string& warning : config.warnings) {
+    log->warn("{}", warning);
+  }
+  prepare_storage_dir(config.storage_dir);
+  PipelineParts parts = make_pipeline(config, clock);
+  SupervisorOptions options = supervisor_options(config);
+  if (!until.empty()) {
+    options.until = until == "now" ? parts.source->current_end() : LSN::parse(until);
+  }
+
+  Supervisor supervisor(options, *parts.source, parts.units(), clock,
+                        {[] { ServiceManager::ready(); }, [] { abandon(); }}, log);
+  std::stop_source stop;
+  const Signals signals(
+      {[&] {
+         ServiceManager::stopping();
+         stop.request_stop();
+       },
+       [&] {
+         log->warn("second signal: stopping at once");
+         abandon();
+       },
+       [&] { log->warn("SIGHUP ignored: reload is not available in this version"); },
+       [&] {
+         if (supervisor.alive()) {
+           ServiceManager::watchdog();
+         }
+         ServiceManager::status(summary(supervisor.report()));
+       }});
+  Router router;
+  add_status_routes(router, [&] { return supervisor.report(); });
+  HttpServer http(http_options(config.http), std::move(router));
+  if (!config.http.listen.empty()) {
+    http.start();
+  }
+  log->info("headgate started version={} pipeline={} sinks={} listen={}", version_text(),
+            config.pipeline, config.sinks.size(),
+            config.http.listen.empty() ? "(off)" : config.http.listen);
+  supervisor.run(stop.get_token());
+  log->info("headgate stopped pipeline={}", config.pipeline);
+  return kExitOk;
+}
+
+}  // namespace
+
+int run_command(const Config& config, const std::string& until) {
+  configure_logging(config.logging);
+  const Logger log = make_logger(config.pipeline);
+  try {
+    return run_pipeline(config, until, log);
+  } catch (const Error& error) {
+    log->error("stopped kind={} error=\"{}\" remedy=\"{}\"", to_string(error.kind()), error.what(),
+               error.hint());
+    return exit_code_for(error.kind());
+  } catch (const CheckFailure& failure) {
+    log->critical("stopped: an invariant of headgate does not hold, please report it: {}",
+                  failure.what());
+    return kExitInternal;
+  }
+}
+
+}  // namespace headgate

@@ -1,0 +1,105 @@
+#include <cstddef>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "config/not_available.hpp"
+#include "config/sections.hpp"
+
+namespace headgate::config {
+namespace {
+
+constexpr std::size_t kIdentifierBytesMax = 63;
+
+bool is_odd_character(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7F || c == '"';
+}
+
+// What is wrong with the schema or the table of a pattern, or nothing.
+std::string part_problem(std::string_view part) {
+  if (part.empty()) {
+    return "has an empty schema or table";
+  }
+  if (part.size() > kIdentifierBytesMax) {
+    return "has a name of more than 63 bytes, which PostgreSQL does not have";
+  }
+  for (const char c : part) {
+    if (is_odd_character(c)) {
+      return "has quotes or control characters: write names as the server stores them";
+    }
+  }
+  if (part.front() == ' ' || part.back() == ' ') {
+    return "begins or ends a name with a blank";
+  }
+  return {};
+}
+
+// False, and a finding, for what is no pattern.
+bool check_pattern(const Section& root, const Scalar& pattern) {
+  const bool excludes = pattern.value.starts_with('!');
+  const std::string_view name = std::string_view(pattern.value).substr(excludes ? 1 : 0);
+  const std::size_t dot = name.find('.');
+  if (dot == name.npos) {
+    const std::string problem = part_problem(name);
+    root.fail(
+        pattern.place, fmt::format("{} has no schema", pattern.shown),
+        problem.empty() && pattern.shown == fmt::format("\"{}\"", pattern.value)
+            ? fmt::format("\"{}public.{}\", if that is where it is", excludes ? "!" : "", name)
+            : "");
+    return false;
+  }
+  if (name.find('.', dot + 1) != name.npos) {
+    root.fail(pattern.place, fmt::format("{} has more than one dot", pattern.shown),
+              "schema.table; for a name with a dot in it write * in place of the dot");
+    return false;
+  }
+  const std::string_view table = name.substr(dot + 1);
+  for (const std::string_view part : {name.substr(0, dot), table}) {
+    if (const std::string problem = part_problem(part); !problem.empty()) {
+      root.fail(pattern.place, fmt::format("{} {}", pattern.shown, problem));
+      return false;
+    }
+  }
+  if (!excludes && table.starts_with("headgate_")) {
+    root.fail(
+        pattern.place,
+        fmt::format("{} names a table of Headgate's own, which is never captured", pattern.shown));
+    return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+void read_tables(const Section& root, Config& config) {
+  if (!root.has("tables")) {
+    root.fail("tables", "missing, and there is no default",
+              "tables: [\"public.*\"] captures all of a schema");
+  }
+  bool any_included = false;
+  const std::vector<Scalar> patterns = root.texts("tables");
+  for (const Scalar& pattern : patterns) {
+    const bool excludes = pattern.value.starts_with('!');
+    if (check_pattern(root, pattern) && excludes && !any_included) {
+      // The last pattern that matches decides.
+      root.fail(pattern.place,
+                fmt::format("{} excludes nothing: no pattern before it includes any table",
+                            pattern.shown),
+                "an exclusion stands after the pattern that it takes tables from");
+    }
+    any_included = any_included || !excludes;
+    config.source.tables.push_back(pattern.value);
+  }
+  if (root.is_empty_list("tables")) {
+    root.fail("tables", "no table is listed", "tables: [\"public.*\"] captures all of a schema");
+  }
+
+  const std::string keyless = root.choice("keyless", "append", {"append", "refuse"});
+  config.source.keyless = keyless == "append" ? source::postgres::KeylessPolicy::kAppend
+                                              : source::postgres::KeylessPolicy::kRefuse;
+  only_default_choice(root, "new_tables", "snapshot", {"snapshot", "ignore"});
+  only_default_choice(root, "schema_changes", "apply", {"apply", "pause", "ignore"});
+  only_default_choice(root, "isolation", "pipeline", {"pipeline", "table"});
+}
+
+}  // namespace headgate::config

@@ -1,0 +1,436 @@
+#include "daemon/supervisor.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <exception>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/error.hpp"
+#include "pipeline/runtime.hpp"
+
+namespace headgate {
+namespace {
+
+// Longer than any wait of the loops below; a loop that is silent for this long hangs.
+constexpr Duration kAliveWithin = std::chrono::minutes(2);
+
+// How often the supervisor looks around while all is well.
+constexpr Duration kLookInterval = std::chrono::milliseconds(200);
+
+}  // namespace
+
+// What stays of one sink from session to session.
+struct Supervisor::Lane {
+  SinkUnit unit;
+  SinkProgress progress;
+  mutable std::mutex mutex;
+  // Guarded by mutex: that of the running session, for `status`; null between sessions.
+  DeliveryQueue* queue = nullptr;
+};
+
+// From opening everything to the first failure or the end.
+class Supervisor::Session {
+ public:
+  Session(Supervisor& supervisor, std::stop_token stop);
+  ~Session();
+
+  // Connects the sinks, asks each where it stands, and opens the source there. False when a stop
+  // was asked for meanwhile.
+  bool open();
+
+  // Runs the threads until `stop`, `until` or a failure, which is thrown.
+  void run();
+
+ private:
+  struct Worker {
+    explicit Worker(Supervisor& supervisor, Lane& owner, Logger log)
+        : lane(owner),
+          queue(supervisor.options_.queue_transactions_max, supervisor.options_.queue_bytes_max),
+          step(owner.unit.name, *owner.unit.driver, *owner.unit.transformer, queue, owner.progress,
+               supervisor.clock_, supervisor.options_.apply, std::move(log)) {}
+
+    Lane& lane;
+    DeliveryQueue queue;
+    ApplyStep step;
+    bool finished = false;  // guarded by Session::mutex_
+  };
+
+  bool connect(Worker& worker);
+  void capture_loop();
+  void apply_loop(Worker& worker);
+  void ask_health(TimePoint& due);
+  void fail(std::exception_ptr failure);
+  bool reached_until() const;
+  void drain();
+  void end_threads();
+
+  Supervisor& supervisor_;
+  std::stop_token stop_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  Runtime runtime_;
+  std::unique_ptr<CaptureStep> capture_;
+
+  std::atomic<bool> capture_ends_{false};
+  std::atomic<bool> draining_{false};
+  std::atomic<bool> aborting_{false};
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  // Guarded by mutex_.
+  std::exception_ptr failure_;
+  bool capture_finished_ = false;
+
+  std::vector<std::jthread> threads_;  // last: they end before what they use
+};
+
+Supervisor::Session::Session(Supervisor& supervisor, std::stop_token stop)
+    : supervisor_(supervisor),
+      stop_(std::move(stop)),
+      runtime_(supervisor.states_, supervisor.log_) {
+  std::vector<SinkFeed> feeds;
+  for (const auto& lane : supervisor.lanes_) {
+    workers_.push_back(std::make_unique<Worker>(supervisor, *lane, supervisor.log_));
+    feeds.push_back({&workers_.back()->queue, &lane->progress});
+    lane->progress.update([](SinkStatus& status) {
+      status.state = "starting";
+      status.durable = {};
+    });
+    const std::lock_guard lock(lane->mutex);
+    lane->queue = &workers_.back()->queue;
+  }
+  runtime_.add(supervisor.source_.cdc());
+  runtime_.add(supervisor.source_.snapshot());
+  capture_ = std::make_unique<CaptureStep>(runtime_, std::move(feeds), supervisor.capture_progress_,
+                                           supervisor.clock_, supervisor.options_.capture,
+                                           supervisor.log_);
+}
+
+Supervisor::Session::~Session() {
+  end_threads();
+  for (const auto& lane : supervisor_.lanes_) {
+    const std::lock_guard lock(lane->mutex);
+    lane->queue = nullptr;
+  }
+  capture_->finish();
+  for (const auto& worker : workers_) {
+    worker->step.close();
+  }
+}
+
+bool Supervisor::Session::connect(Worker& worker) {
+  while (!worker.step.connected()) {
+    if (stop_.stop_requested()) {
+      return false;
+    }
+    const StepOutcome outcome = worker.step.step();
+    if (outcome.kind == StepOutcome::Kind::kWaiting) {
+      supervisor_.started();  // it will be waited for: that is not a failed start
+      const TimePoint look = supervisor_.clock_.now() + kLookInterval;
+      supervisor_.last_round_ = supervisor_.clock_.now().time_since_epoch().count();
+      worker.queue.wait_not_empty(std::min(outcome.wake_at, look));
+    }
+  }
+  return true;
+}
+
+bool Supervisor::Session::open() {
+  StartPoint start;
+  std::vector<Position> positions;
+  for (const auto& worker : workers_) {
+    if (!connect(*worker)) {
+      return false;
+    }
+    const Position& position = worker->step.position();
+    if (position.empty()) {
+      start.copy_needed = true;
+      continue;
+    }
+    positions.push_back(position);
+    if (start.resume.empty() || position.lsn < start.resume.lsn) {
+      start.resume = position;
+    }
+  }
+  supervisor_.source_.prepare(positions);
+  runtime_.start_at(start);
+  return true;
+}
+
+void Supervisor::Session::run() {
+  threads_.emplace_back([this] { capture_loop(); });
+  for (const auto& worker : workers_) {
+    threads_.emplace_back([this, &worker = *worker] { apply_loop(worker); });
+  }
+  supervisor_.started();
+
+  while (true) {
+    supervisor_.last_round_ = supervisor_.clock_.now().time_since_epoch().count();
+    {
+      std::unique_lock lock(mutex_);
+      changed_.wait_for(lock, kLookInterval, [&] { return failure_ != nullptr; });
+      if (failure_) {
+        break;
+      }
+    }
+    if (stop_.stop_requested() || reached_until()) {
+      drain();
+      break;
+    }
+  }
+  end_threads();
+  const std::lock_guard lock(mutex_);
+  if (failure_) {
+    std::rethrow_exception(failure_);
+  }
+}
+
+bool Supervisor::Session::reached_until() const {
+  const auto& until = supervisor_.options_.until;
+  return until && std::all_of(workers_.begin(), workers_.end(), [&](const auto& worker) {
+           const SinkStatus status = worker->lane.progress.get();
+           return !status.applied.empty() && status.applied.lsn >= *until;
+         });
+}
+
+void Supervisor::Session::capture_loop() {
+  TimePoint health_due = supervisor_.clock_.now();
+  try {
+    while (!capture_ends_) {
+      const StepOutcome outcome = capture_->step();
+      ask_health(health_due);
+      if (outcome.kind != StepOutcome::Kind::kWaiting) {
+        continue;
+      }
+      const TimePoint look = supervisor_.clock_.now() + kLookInterval;
+      const TimePoint until = std::min(outcome.wake_at, look);
+      if (DeliveryQueue* queue = capture_->blocked_queue()) {
+        queue->wait_not_full(until);
+      } else {
+        std::unique_lock lock(mutex_);
+        changed_.wait_until(lock, until, [&] { return capture_ends_.load(); });
+      }
+    }
+  } catch (...) {
+    fail(std::current_exception());
+  }
+  const std::lock_guard lock(mutex_);
+  capture_finished_ = true;
+  changed_.notify_all();
+}
+
+void Supervisor::Session::ask_health(TimePoint& due) {
+  const bool reads = runtime_.current() == "cdc";
+  if (!reads || supervisor_.clock_.now() < due) {
+    return;
+  }
+  due = supervisor_.clock_.now() + supervisor_.options_.health_interval;
+  try {
+    SourceHealth health = supervisor_.source_.health();
+    const std::lock_guard lock(supervisor_.mutex_);
+    supervisor_.health_ = std::move(health);
+  } catch (const Error& error) {
+    // The stream itself notices a lost source; here only an answer for `status` is missing.
+    supervisor_.log_->debug("source health not known error=\"{}\"", error.what());
+  }
+}
+
+void Supervisor::Session::apply_loop(Worker& worker) {
+  try {
+    while (!aborting_) {
+      if (draining_) {
+        worker.step.drain();
+      }
+      const StepOutcome outcome = worker.step.step();
+      if (outcome.kind == StepOutcome::Kind::kFinished) {
+        break;
+      }
+      if (outcome.kind == StepOutcome::Kind::kWaiting) {
+        const TimePoint look = supervisor_.clock_.now() + std::chrono::seconds(1);
+        worker.queue.wait_not_empty(std::min(outcome.wake_at, look));
+      }
+    }
+  } catch (...) {
+    fail(std::current_exception());
+  }
+  const std::lock_guard lock(mutex_);
+  worker.finished = true;
+  changed_.notify_all();
+}
+
+void Supervisor::Session::fail(std::exception_ptr failure) {
+  const std::lock_guard lock(mutex_);
+  if (!failure_) {
+    failure_ = std::move(failure);
+  }
+  changed_.notify_all();
+}
+
+// Nothing more is read; what was read is applied and made durable, within the time-out.
+void Supervisor::Session::drain() {
+  supervisor_.log_->info("stopping: applying what was read");
+  const TimePoint deadline = supervisor_.clock_.now() + supervisor_.options_.shutdown_timeout;
+  capture_ends_ = true;
+  std::unique_lock lock(mutex_);
+  changed_.notify_all();
+  const bool capture_done = changed_.wait_until(lock, deadline, [&] { return capture_finished_; });
+  draining_ = true;
+  for (const auto& worker : workers_) {
+    worker->queue.wake();
+  }
+  const bool applied = changed_.wait_until(lock, deadline, [&] {
+    return failure_ != nullptr || std::all_of(workers_.begin(), workers_.end(),
+                                              [](const auto& worker) { return worker->finished; });
+  });
+  if (capture_done && applied) {
+    return;
+  }
+  // Those that wait between attempts end now; one that is inside a call does not come back soon.
+  aborting_ = true;
+  for (const auto& worker : workers_) {
+    worker->queue.wake();
+  }
+  const bool ended = changed_.wait_for(lock, std::chrono::seconds(2), [&] {
+    return capture_finished_ && std::all_of(workers_.begin(), workers_.end(),
+                                            [](const auto& worker) { return worker->finished; });
+  });
+  supervisor_.log_->warn(
+      "shutdown_timeout passed: what was not applied is read again at the next "
+      "start");
+  if (!ended && supervisor_.events_.on_stuck) {
+    supervisor_.events_.on_stuck();
+  }
+}
+
+void Supervisor::Session::end_threads() {
+  capture_ends_ = true;
+  aborting_ = true;
+  {
+    const std::lock_guard lock(mutex_);
+    changed_.notify_all();
+  }
+  for (const auto& worker : workers_) {
+    worker->queue.wake();
+  }
+  threads_.clear();  // joins
+}
+
+Supervisor::Supervisor(SupervisorOptions options, Source& source, std::vector<SinkUnit> sinks,
+                       const Clock& clock, Events events, Logger log)
+    : options_(std::move(options)),
+      source_(source),
+      sinks_(std::move(sinks)),
+      clock_(clock),
+      events_(std::move(events)),
+      log_(std::move(log)),
+      started_at_(clock.wall_now()) {
+  for (const SinkUnit& unit : sinks_) {
+    lanes_.push_back(std::make_unique<Lane>());
+    lanes_.back()->unit = unit;
+  }
+}
+
+Supervisor::~Supervisor() = default;
+
+void Supervisor::run(std::stop_token stop) {
+  Backoff backoff(options_.backoff);
+  while (!stop.stop_requested()) {
+    const TimePoint began = clock_.now();
+    try {
+      run_session(stop);
+      return;
+    } catch (const Error& error) {
+      const Reaction reaction = reaction_to(error.kind());
+      if (reaction != Reaction::kRetry && reaction != Reaction::kRestart) {
+        throw;
+      }
+      if (clock_.now() - began > std::chrono::minutes(1)) {
+        backoff.reset();  // it had been running: this is a new trouble
+      }
+      const Duration delay = backoff.next();
+      log_->warn("pipeline begins again attempt={} retry_in={}ms error=\"{}\"", backoff.attempts(),
+                 std::chrono::duration_cast<std::chrono::milliseconds>(delay).count(),
+                 error.describe());
+      {
+        const std::lock_guard lock(mutex_);
+        trouble_ = error.describe();
+      }
+      capture_progress_.update([&](CaptureStatus& status) {
+        status.state = "retrying";
+        status.error = error.describe();
+      });
+      started();
+      std::mutex sleeping;
+      std::unique_lock lock(sleeping);
+      std::condition_variable_any().wait_for(lock, stop, delay, [] { return false; });
+    }
+  }
+}
+
+void Supervisor::run_session(std::stop_token stop) {
+  Session session(*this, stop);
+  if (!session.open()) {
+    return;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    trouble_.clear();
+  }
+  session.run();
+}
+
+void Supervisor::started() {
+  if (!started_) {
+    started_ = true;
+    if (events_.on_started) {
+      events_.on_started();
+    }
+  }
+}
+
+bool Supervisor::alive() const {
+  const auto last = last_round_.load();
+  return last == 0 || clock_.now().time_since_epoch() - Duration{last} < kAliveWithin;
+}
+
+StatusReport Supervisor::report() const {
+  StatusReport report;
+  report.pipeline = options_.pipeline;
+  report.version = options_.version;
+  report.started_at = started_at_;
+  report.now = clock_.wall_now();
+  report.state = to_string(states_.current());
+  report.state_metadata = states_.metadata();
+  report.capture = capture_progress_.get();
+  {
+    const std::lock_guard lock(mutex_);
+    report.source = health_;
+    report.reason = trouble_;
+  }
+  for (const auto& lane : lanes_) {
+    SinkReport sink;
+    sink.name = lane->unit.name;
+    sink.type = lane->unit.type;
+    sink.status = lane->progress.get();
+    {
+      const std::lock_guard lock(lane->mutex);
+      if (lane->queue != nullptr) {
+        sink.queued_transactions = lane->queue->size();
+        sink.queued_bytes = lane->queue->cost();
+      }
+    }
+    if (sink.status.state != "streaming" && report.reason.empty()) {
+      report.reason = fmt::format("sink {} is {}", sink.name, sink.status.state);
+    }
+    report.sinks.push_back(std::move(sink));
+  }
+  if (report.capture.state != "cdc" && report.reason.empty()) {
+    report.reason = "capture is " + report.capture.state;
+  }
+  report.ready = report.reason.empty();
+  return report;
+}
+
+}  // namespace headgate

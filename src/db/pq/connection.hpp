@@ -1,0 +1,145 @@
+// RAII over libpq: one connection, its results, and its errors as ours.
+
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <libpq-fe.h>
+
+#include "base/clock.hpp"
+#include "base/error.hpp"
+
+namespace headgate::pq {
+
+struct ConnectOptions {
+  // libpq's keywords or URI, as the user gave it.
+  std::string conninfo;
+  // Overrides the one in `conninfo`; empty: that one, or libpq's own ways.
+  std::string password;
+  // Stands for the connection in errors: "source", "sink report".
+  std::string role;
+  // Session settings (`-c name=value`), on top of what `conninfo` has in `options`.
+  std::vector<std::pair<std::string, std::string>> settings;
+  // A walsender for the database instead of an ordinary backend.
+  bool replication = false;
+  Duration timeout = std::chrono::seconds(10);
+};
+
+// Settings that make the server print values the same way whatever role, database or server default
+// says: ISO dates in UTC, shortest floats, hex bytea, plain money, no row-level security surprises.
+std::vector<std::pair<std::string, std::string>> text_format_settings();
+
+// The class of an error by its SQLSTATE; unknown ones are a person's to look at.
+ErrorKind kind_of_sqlstate(std::string_view sqlstate);
+
+struct ResultDeleter {
+  void operator()(PGresult* result) const { PQclear(result); }
+};
+
+// Rows of one statement. Text format unless asked otherwise.
+class Result {
+ public:
+  explicit Result(PGresult* result) : result_(result) {}
+
+  PGresult* get() const { return result_.get(); }
+  explicit operator bool() const { return result_ != nullptr; }
+  ExecStatusType status() const { return PQresultStatus(result_.get()); }
+  int rows() const { return PQntuples(result_.get()); }
+  int columns() const { return PQnfields(result_.get()); }
+  bool is_null(int row, int column) const { return PQgetisnull(result_.get(), row, column) != 0; }
+  std::string_view value(int row, int column) const {
+    return {PQgetvalue(result_.get(), row, column),
+            static_cast<std::size_t>(PQgetlength(result_.get(), row, column))};
+  }
+  std::string text(int row, int column) const { return std::string(value(row, column)); }
+  std::int64_t integer(int row, int column) const;
+  bool boolean(int row, int column) const { return value(row, column) == "t"; }
+  // Rows that an INSERT, UPDATE or DELETE touched.
+  std::int64_t affected() const;
+
+ private:
+  std::unique_ptr<PGresult, ResultDeleter> result_;
+};
+
+// A parameter of exec(): text, or NULL.
+using Parameter = std::optional<std::string>;
+
+// Parameters in the server's binary format, prepared by the caller.
+struct BinaryParameters {
+  std::vector<Oid> types;
+  std::vector<const char*> values;
+  std::vector<int> lengths;
+};
+
+// One session. Not thread-safe. Every call throws Error: kTransient when the connection is lost,
+// else by SQLSTATE; messages name the role and never hold a statement's values or a password.
+class Connection {
+ public:
+  // Throws Error{kTransient} when the server cannot be reached, Error{kOperator} when it refuses us
+  // (password, database, role, pg_hba.conf).
+  explicit Connection(const ConnectOptions& options);
+
+  PGconn* get() const { return connection_.get(); }
+  int socket() const { return PQsocket(connection_.get()); }
+  int server_version() const { return PQserverVersion(connection_.get()); }
+  bool lost() const { return PQstatus(connection_.get()) != CONNECTION_OK; }
+  const std::string& role() const { return role_; }
+
+  // One statement, or several without parameters and rows. `doing` completes "cannot …" in errors.
+  Result exec(const std::string& sql, std::string_view doing);
+  Result exec(const std::string& sql, const std::vector<Parameter>& parameters,
+              std::string_view doing);
+
+  void prepare(const std::string& name, const std::string& sql, const std::vector<Oid>& types,
+               std::string_view doing);
+  Result exec_prepared(const std::string& name, const BinaryParameters& parameters,
+                       std::string_view doing);
+
+  // COPY … FROM STDIN in parts; copy_end() returns the rows copied.
+  void copy_begin(const std::string& sql, std::string_view doing);
+  void copy_put(std::string_view data, std::string_view doing);
+  std::int64_t copy_end(std::string_view doing);
+
+  // The next row of COPY … TO STDOUT, or nothing at its end. The memory is libpq's until the next
+  // call.
+  std::optional<std::string_view> copy_get(std::string_view doing);
+
+  // A literal, quoted by libpq's rules for this connection.
+  std::string quote_literal(std::string_view text) const;
+
+  // The error that the connection or `result` stands for.
+  Error error(const PGresult* result, std::string_view doing) const;
+
+  // Throws unless `result` has one of `expected`.
+  void expect(const Result& result, std::initializer_list<ExecStatusType> expected,
+              std::string_view doing) const;
+
+ private:
+  struct ConnectionDeleter {
+    void operator()(PGconn* connection) const { PQfinish(connection); }
+  };
+  struct BufferDeleter {
+    void operator()(char* buffer) const { PQfreemem(buffer); }
+  };
+
+  void connect(const ConnectOptions& options);
+  Error connect_error() const;
+
+  std::string role_;
+  std::unique_ptr<PGconn, ConnectionDeleter> connection_;
+  std::unique_ptr<char, BufferDeleter> copy_buffer_;  // the row last returned by copy_get()
+};
+
+// `name` in double quotes, for places where no connection is at hand. Correct for every server
+// encoding that is a superset of ASCII, as client_encoding UTF8 is.
+std::string quote_identifier(std::string_view name);
+
+}  // namespace headgate::pq

@@ -1,0 +1,310 @@
+#include "pipeline/apply_step.hpp"
+
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/check.hpp"
+
+namespace headgate {
+
+ApplyStep::ApplyStep(std::string sink, SinkDriver& driver, Transformer& transformer,
+                     DeliveryQueue& queue, SinkProgress& progress, const Clock& clock,
+                     ApplyOptions options, Logger log)
+    : sink_(std::move(sink)),
+      driver_(driver),
+      transformer_(transformer),
+      queue_(queue),
+      progress_(progress),
+      clock_(clock),
+      options_(options),
+      log_(std::move(log)),
+      backoff_(options.backoff),
+      context_{sink_} {}
+
+StepOutcome ApplyStep::step() {
+  if (retry_at_ && clock_.now() < *retry_at_) {
+    return StepOutcome::waiting(*retry_at_);
+  }
+  retry_at_.reset();
+  try {
+    if (!connected_) {
+      connect();
+      return StepOutcome::worked();
+    }
+    if (!batch_.empty() || take_batch()) {
+      apply_batch();
+      return StepOutcome::worked();
+    }
+    if (flush_due()) {
+      flush();
+      return StepOutcome::worked();
+    }
+    return wait();
+  } catch (const Error& error) {
+    return failed(error);
+  }
+}
+
+StepOutcome ApplyStep::wait() {
+  if (draining_ && queue_.empty()) {
+    if (in_transaction_) {
+      driver_.rollback();
+      in_transaction_ = false;
+    }
+    return StepOutcome::finished();
+  }
+  const TimePoint next_flush = last_flush_ + options_.flush_interval;
+  const bool dirty = durable_ != position_ && !in_transaction_;
+  return StepOutcome::waiting(dirty ? next_flush : clock_.now() + std::chrono::seconds(1));
+}
+
+void ApplyStep::connect() {
+  const SinkPosition found = driver_.connect();
+  connected_ = true;
+  prepared_.clear();
+  copying_.clear();
+  if (was_connected_) {
+    settle_batch(found.position);
+  } else {
+    was_connected_ = true;
+  }
+  position_ = found.position;
+  durable_ = found.position;  // connect() committed durably, and with it all that was before
+  last_flush_ = clock_.now();
+  if (backoff_.attempts() > 0) {
+    log_->info("sink recovered sink={} after={} attempts position={}", sink_, backoff_.attempts(),
+               position_.to_string());
+    backoff_.reset();
+  } else {
+    log_->info("sink connected sink={} position={} epoch={}", sink_,
+               position_.empty() ? "(none)" : position_.to_string(), found.epoch);
+  }
+  progress_.update([&](SinkStatus& status) {
+    status.state = position_.empty() ? "copying" : "streaming";
+    status.applied = position_;
+    status.durable = durable_;
+    status.error.clear();
+  });
+}
+
+// After a reconnect the sink's own position says what became of the batch that was under way.
+void ApplyStep::settle_batch(const Position& found) {
+  if (found == position_) {
+    if (earlier_portions_gone_) {
+      throw Error{
+          ErrorKind::kReread,
+          fmt::format("sink {}: a large transaction was rolled back with the connection and "
+                      "is read again from the source",
+                      sink_)};
+    }
+    return;  // nothing of it was committed: it is applied again
+  }
+  if (!batch_.empty() && found == batch_.back()->end_position) {
+    log_->info("commit confirmed sink={} position={} reply=lost", sink_, found.to_string());
+    finish_batch();
+    return;
+  }
+  if (found.empty() || (found.history == position_.history && found.lsn < position_.lsn)) {
+    throw Error{ErrorKind::kReread,
+                fmt::format("sink {} went back from {} to {}: what follows is read again", sink_,
+                            position_.to_string(), found.to_string())};
+  }
+  throw Error{ErrorKind::kFenced,
+              fmt::format("sink {} stands at {} although this process left it at {}", sink_,
+                          found.to_string(), position_.to_string()),
+              "another headgate process of this pipeline has taken over; stop one of the two"};
+}
+
+bool ApplyStep::wants(const Transaction& transaction) const {
+  if (transaction.purpose == Purpose::kInitialCopy) {
+    return position_.empty();
+  }
+  return !is_contained(transaction, position_);
+}
+
+// Fills batch_ with whole transactions that wait, or with the next portion of a large one. False
+// when nothing is there to apply.
+bool ApplyStep::take_batch() {
+  std::size_t bytes = 0;
+  std::uint64_t skipped = 0;
+  const auto fits = [&](const TransactionPtr& next, std::size_t cost) {
+    if (batch_.empty()) {
+      return true;
+    }
+    // A portion is a batch of its own: its transaction may not share one with what stands before
+    // it, since only the source could bring that back after a failure.
+    return next->portion == Portion::kWhole && next->purpose == batch_.back()->purpose &&
+           batch_.back()->portion == Portion::kWhole &&
+           batch_.size() < options_.batch_transactions_max &&
+           bytes + cost <= options_.batch_bytes_max;
+  };
+  while (auto transaction = queue_.try_pop_if(fits)) {
+    const Portion portion = (*transaction)->portion;
+    if (begins(portion)) {
+      HEADGATE_CHECK(!in_transaction_, "a transaction began before the one before it had ended");
+      skipping_portions_ = !wants(**transaction);
+    }
+    if (skipping_portions_) {
+      skipped += ends(portion) ? 1U : 0U;
+      continue;
+    }
+    bytes += (*transaction)->memory_bytes();
+    batch_.push_back(std::move(*transaction));
+  }
+  if (skipped > 0) {
+    progress_.update([&](SinkStatus& status) { status.skipped += skipped; });
+  }
+  return !batch_.empty();
+}
+
+void ApplyStep::apply_batch() {
+  const Portion portion = batch_.back()->portion;
+  if (!in_transaction_) {
+    batch_context_ = BatchContext::make({}, clock_.wall_now());
+    batch_changes_ = 0;
+    driver_.begin();
+    in_transaction_ = true;
+  }
+  write_batch();
+  if (ends(portion)) {
+    commit_batch();
+    finish_batch();
+  } else {
+    earlier_portions_gone_ = true;
+    batch_.clear();
+  }
+}
+
+void ApplyStep::write_batch() {
+  DataSet data;
+  for (const TransactionPtr& transaction : batch_) {
+    transformer_.transform(context_, *transaction, batch_context_, data);
+  }
+  const bool copying = batch_.front()->purpose == Purpose::kInitialCopy;
+  prepare(data, copying);
+  if (data.operations.empty()) {
+    return;
+  }
+  if (copying) {
+    driver_.copy(data.operations);
+  } else {
+    driver_.write(data.operations);
+  }
+  batch_changes_ += data.operations.size();
+}
+
+void ApplyStep::prepare(const DataSet& data, bool copying) {
+  for (const SinkConfigPtr& table : data.configs) {
+    if (prepared_.insert(table).second) {
+      driver_.prepare_table(table);
+    }
+    if (copying && copying_.insert(table).second) {
+      driver_.prepare_copy(*table, options_.existing_rows);
+    }
+  }
+}
+
+void ApplyStep::commit_batch() {
+  const Transaction& last = *batch_.back();
+  HEADGATE_CHECK(position_.empty() || position_.lsn < last.end_position.lsn,
+                 "a sink's position only moves forward");
+  driver_.commit({last.end_position, last.commit_time()});
+}
+
+// The batch is committed in the sink.
+void ApplyStep::finish_batch() {
+  const Transaction& last = *batch_.back();
+  position_ = last.end_position;
+  if (driver_.commits_are_durable()) {
+    durable_ = position_;
+  }
+  std::uint64_t transactions = 0;
+  for (const TransactionPtr& transaction : batch_) {
+    transactions += transaction->next_ordinal() > 0 ? 1U : 0U;
+  }
+  log_->debug("batch applied sink={} batch={} transactions={} changes={} position={}", sink_,
+              batch_context_.batch_id, transactions, batch_changes_, position_.to_string());
+  progress_.update([&](SinkStatus& status) {
+    status.state = "streaming";
+    status.applied = position_;
+    status.durable = durable_;
+    status.transactions += transactions;
+    status.changes += batch_changes_;
+    ++status.batches;
+    if (transactions > 0) {
+      status.last_commit_time = last.commit_time();
+      status.applied_at = clock_.wall_now();
+    }
+  });
+  batch_.clear();
+  batch_changes_ = 0;
+  in_transaction_ = false;
+  earlier_portions_gone_ = false;
+  copying_.clear();
+  backoff_.reset();
+}
+
+bool ApplyStep::flush_due() const {
+  if (durable_ == position_ || in_transaction_) {
+    return false;
+  }
+  return draining_ || clock_.now() >= last_flush_ + options_.flush_interval;
+}
+
+void ApplyStep::flush() {
+  driver_.flush();
+  durable_ = position_;
+  last_flush_ = clock_.now();
+  progress_.update([&](SinkStatus& status) { status.durable = durable_; });
+}
+
+StepOutcome ApplyStep::failed(const Error& error) {
+  driver_.rollback();
+  driver_.disconnect();
+  connected_ = false;
+  in_transaction_ = false;
+
+  const Reaction reaction = reaction_to(error.kind());
+  const bool retries = reaction == Reaction::kRetry || reaction == Reaction::kAskSink ||
+                       (reaction == Reaction::kRetryBudget && !earlier_portions_gone_ &&
+                        backoff_.attempts() + 1 < options_.systemic_attempts_max);
+  if (!retries) {
+    stopped(error);
+    throw error.with_context("sink " + sink_);
+  }
+  if (earlier_portions_gone_ && reaction == Reaction::kRetry) {
+    // They were rolled back and are no longer in memory. (A COMMIT in doubt may have saved them.)
+    stopped(error);
+    throw Error{ErrorKind::kReread, fmt::format("sink {}: {}", sink_, error.what()), error.hint()};
+  }
+
+  const Duration delay = backoff_.next();
+  retry_at_ = clock_.now() + delay;
+  log_->warn(
+      "sink unavailable sink={} attempt={} retry_in={}ms error=\"{}\"", sink_, backoff_.attempts(),
+      std::chrono::duration_cast<std::chrono::milliseconds>(delay).count(), error.describe());
+  progress_.update([&](SinkStatus& status) {
+    status.state = "retrying";
+    status.error = error.describe();
+  });
+  return StepOutcome::waiting(*retry_at_);
+}
+
+void ApplyStep::stopped(const Error& error) {
+  progress_.update([&](SinkStatus& status) {
+    status.state = "stopped";
+    status.error = error.describe();
+  });
+}
+
+void ApplyStep::close() noexcept {
+  driver_.rollback();
+  driver_.disconnect();
+  connected_ = false;
+  in_transaction_ = false;
+  progress_.update([](SinkStatus& status) { status.state = "stopped"; });
+}
+
+}  // namespace headgate

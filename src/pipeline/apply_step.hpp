@@ -1,0 +1,118 @@
+// The other half of the pipeline: from one sink's queue into that sink.
+
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "base/backoff.hpp"
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "base/step_outcome.hpp"
+#include "core/batch_context.hpp"
+#include "pipeline/capture_step.hpp"
+#include "pipeline/progress.hpp"
+#include "pipeline/sink_driver.hpp"
+#include "pipeline/transformer.hpp"
+
+namespace headgate {
+
+struct ApplyOptions {
+  // One sink transaction holds at most this; less when less is waiting, one transaction when idle.
+  // A thousand is where measurements stopped gaining.
+  std::size_t batch_transactions_max = 1000;
+  std::size_t batch_bytes_max = std::size_t{8} * 1024 * 1024;
+  // Where commits are not durable by themselves, how often they are made so.
+  Duration flush_interval = std::chrono::seconds(1);
+  ExistingRows existing_rows = ExistingRows::kRefuse;
+  // Attempts in a row against a sink that refuses everything, before the pipeline stops.
+  unsigned systemic_attempts_max = 5;
+  BackoffOptions backoff{};
+};
+
+// Takes what waits in the queue, up to a batch, and applies it in one transaction of the sink
+// together with the position. What the sink already holds is skipped. A lost sink is connected
+// again, and its own position decides what of the batch is still to be done: that alone settles a
+// lost reply to COMMIT.
+//
+// Owns no thread and no clock; one thread calls it.
+class ApplyStep {
+ public:
+  // All references must outlive the step. `sink` is the sink's name in the configuration.
+  ApplyStep(std::string sink, SinkDriver& driver, Transformer& transformer, DeliveryQueue& queue,
+            SinkProgress& progress, const Clock& clock, ApplyOptions options, Logger log);
+
+  // Does one round: connects, or applies one batch, or makes commits durable, or waits.
+  //
+  // Throws what a person must mend, what means that another process took over, and Error{kReread}
+  // when transactions are needed again that only the source still has.
+  StepOutcome step();
+
+  // From now on, step() finishes once the queue is empty and everything applied is durable. A
+  // transaction whose last portion is missing is rolled back.
+  void drain() { draining_ = true; }
+
+  // Rolls back what is open and closes the sink.
+  void close() noexcept;
+
+  // True from the first successful connect until the sink is lost.
+  bool connected() const { return connected_; }
+
+  // Where the sink stands; empty while it holds no finished copy. REQUIRES: connected().
+  const Position& position() const { return position_; }
+
+ private:
+  void connect();
+  void settle_batch(const Position& found);
+  bool take_batch();
+  bool wants(const Transaction& transaction) const;
+  void apply_batch();
+  void write_batch();
+  void prepare(const DataSet& data, bool copying);
+  void commit_batch();
+  void finish_batch();
+  void flush();
+  bool flush_due() const;
+  StepOutcome wait();
+  StepOutcome failed(const Error& error);
+  void stopped(const Error& error);
+
+  std::string sink_;
+  SinkDriver& driver_;
+  Transformer& transformer_;
+  DeliveryQueue& queue_;
+  SinkProgress& progress_;
+  const Clock& clock_;
+  ApplyOptions options_;
+  Logger log_;
+  Backoff backoff_;
+  TransformContext context_;
+
+  bool connected_ = false;
+  bool was_connected_ = false;
+  bool draining_ = false;
+  std::optional<TimePoint> retry_at_;
+
+  // What the sink is known to have committed, and what of it is known to survive a power cut.
+  Position position_;
+  Position durable_;
+  TimePoint last_flush_{};
+
+  // Taken from the queue and not yet known to be committed. Whole transactions, or one portion.
+  std::vector<TransactionPtr> batch_;
+  BatchContext batch_context_;
+  std::size_t batch_changes_ = 0;       // row changes since begin()
+  bool in_transaction_ = false;         // begin() succeeded; commit() or rollback() is due
+  bool earlier_portions_gone_ = false;  // batch_ alone does not make up its transaction
+  bool skipping_portions_ = false;      // the sink holds the transaction whose portions arrive
+
+  // Output tables ready in the sink since the last connect(), and those that a copy has begun with.
+  std::set<SinkConfigPtr> prepared_;
+  std::set<SinkConfigPtr> copying_;
+};
+
+}  // namespace headgate

@@ -1,0 +1,230 @@
+#include "pipeline/net_effect.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <string_view>
+#include <utility>
+
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include "base/check.hpp"
+
+namespace headgate {
+namespace {
+
+// The key columns of a full-width row.
+struct KeyRef {
+  const Value* row;
+  const std::vector<std::size_t>* columns;
+};
+
+struct KeyHash {
+  std::size_t operator()(const KeyRef& key) const {
+    std::size_t hash = 0;
+    for (const std::size_t column : *key.columns) {
+      hash = hash * 0x9E3779B97F4A7C15U + std::hash<std::string_view>{}(key.row[column].bytes());
+    }
+    return hash;
+  }
+};
+
+struct KeyEqual {
+  bool operator()(const KeyRef& a, const KeyRef& b) const {
+    return std::all_of(a.columns->begin(), a.columns->end(),
+                       [&](std::size_t column) { return a.row[column] == b.row[column]; });
+  }
+};
+
+bool has_unchanged(Row row) {
+  return std::any_of(row.begin(), row.end(),
+                     [](const Value& value) { return value.is_unchanged(); });
+}
+
+bool same_key(const std::vector<std::size_t>& key, Row a, Row b) {
+  return std::all_of(key.begin(), key.end(),
+                     [&](std::size_t column) { return a[column] == b[column]; });
+}
+
+}  // namespace
+
+// What is known of one table in the open stage: the last state of each key that was touched.
+class NetEffect::TableState {
+ public:
+  enum class Kind { kDelete, kUpsert, kUpdate };
+  struct Entry {
+    Kind kind;
+    Row row;
+  };
+
+  explicit TableState(const SinkConfig* config) : work_(config) {}
+
+  const SinkConfig* config() const { return work_.table; }
+  const std::vector<std::size_t>& key() const { return work_.table->output.key; }
+
+  Entry* find(Row row) {
+    const auto found = by_key_.find(KeyRef{row.data(), &key()});
+    return found == by_key_.end() ? nullptr : &entries_[found->second];
+  }
+
+  void set(Kind kind, Row row) {
+    const auto [place, added] = by_key_.try_emplace(KeyRef{row.data(), &key()}, entries_.size());
+    if (added) {
+      entries_.push_back({kind, row});
+      return;
+    }
+    // The map's key keeps pointing at the first row of this key, which lives as long as the batch.
+    entries_[place->second] = {kind, row};
+  }
+
+  void append(Row row) { work_.appends.push_back(row); }
+
+  // Whatever was to be written is gone with all the rest.
+  void truncate() {
+    by_key_.clear();
+    entries_.clear();
+    work_.appends.clear();
+    work_.truncate = true;
+  }
+
+  TableWork take() {
+    for (const Entry& entry : entries_) {
+      switch (entry.kind) {
+        case Kind::kDelete:
+          work_.deletes.push_back(entry.row);
+          break;
+        case Kind::kUpsert:
+          work_.upserts.push_back(entry.row);
+          break;
+        case Kind::kUpdate:
+          work_.updates.push_back(entry.row);
+          break;
+      }
+    }
+    return std::move(work_);
+  }
+
+ private:
+  TableWork work_;
+  std::vector<Entry> entries_;
+  boost::unordered_flat_map<KeyRef, std::size_t, KeyHash, KeyEqual> by_key_;
+};
+
+NetEffect::NetEffect() = default;
+NetEffect::~NetEffect() = default;
+
+void NetEffect::add(std::span<const Sink> operations) {
+  for (const Sink& operation : operations) {
+    apply(operation);
+  }
+}
+
+std::vector<WorkStage> NetEffect::take() {
+  if (!tables_.empty()) {
+    close_stage();
+  }
+  return std::exchange(done_, {});
+}
+
+NetEffect::TableState& NetEffect::state_of(const SinkConfig* table) {
+  if (last_ != nullptr && last_->config() == table) {
+    return *last_;
+  }
+  const auto found = std::find_if(tables_.begin(), tables_.end(),
+                                  [&](const auto& state) { return state->config() == table; });
+  if (found == tables_.end()) {
+    tables_.push_back(std::make_unique<TableState>(table));
+    last_ = tables_.back().get();
+  } else {
+    last_ = found->get();
+  }
+  return *last_;
+}
+
+void NetEffect::apply(const Sink& operation) {
+  const bool keyed = !operation.config->output.key.empty();
+  switch (operation.operation) {
+    case Operation::kTruncate:
+      state_of(operation.config).truncate();
+      return;
+    case Operation::kInsert:
+      if (keyed) {
+        state_of(operation.config).set(TableState::Kind::kUpsert, operation.data);
+      } else {
+        state_of(operation.config).append(operation.data);
+      }
+      return;
+    case Operation::kDelete:
+      if (keyed) {
+        state_of(operation.config).set(TableState::Kind::kDelete, operation.data);
+      } else {
+        close_stage();
+        done_.back().singles.push_back(operation);
+      }
+      return;
+    case Operation::kUpdateAfter:
+      if (keyed) {
+        apply_update(state_of(operation.config), operation);
+      } else {
+        close_stage();
+        done_.back().singles.push_back(operation);
+      }
+      return;
+    case Operation::kUpdateBefore:
+      break;
+  }
+  HEADGATE_CHECK(false, "before and after images are joined before they reach a sink");
+}
+
+void NetEffect::apply_update(TableState& state, const Sink& operation) {
+  const Row& data = operation.data;
+  const bool moves = !operation.before.empty() && !same_key(state.key(), operation.before, data);
+  const TableState::Entry* old_row = state.find(moves ? operation.before : data);
+  const bool old_is_upsert = old_row != nullptr && old_row->kind == TableState::Kind::kUpsert;
+  const bool old_is_update = old_row != nullptr && old_row->kind == TableState::Kind::kUpdate;
+
+  Row row = data;
+  if (old_is_upsert || (old_is_update && !moves)) {
+    row = fill_unchanged(data, old_row->row);
+  }
+  const bool incomplete = has_unchanged(row);
+
+  if (!moves) {
+    state.set(incomplete ? TableState::Kind::kUpdate : TableState::Kind::kUpsert, row);
+    return;
+  }
+  if (incomplete) {
+    // Some column's value is only in the sink, under the old key. The stage before brings that row
+    // up to date; then one UPDATE carries it over to its new key.
+    close_stage();
+    done_.back().singles.push_back(operation);
+    return;
+  }
+  state.set(TableState::Kind::kDelete, operation.before);
+  state.set(TableState::Kind::kUpsert, row);
+}
+
+Row NetEffect::fill_unchanged(Row newer, Row older) {
+  if (!has_unchanged(newer)) {
+    return newer;
+  }
+  const auto filled = arena_.array<Value>(newer.size());
+  for (std::size_t i = 0; i < newer.size(); ++i) {
+    filled[i] = newer[i].is_unchanged() ? older[i] : newer[i];
+  }
+  return filled;
+}
+
+// Leaves a last stage in done_ to which singles may be added.
+void NetEffect::close_stage() {
+  if (tables_.empty() && !done_.empty()) {
+    return;
+  }
+  WorkStage& stage = done_.emplace_back();
+  for (const auto& state : tables_) {
+    stage.tables.push_back(state->take());
+  }
+  tables_.clear();
+  last_ = nullptr;
+}
+
+}  // namespace headgate

@@ -1,0 +1,94 @@
+#include "pipeline/runtime.hpp"
+
+#include "base/check.hpp"
+#include "base/error.hpp"
+
+namespace headgate {
+namespace {
+
+RunState state_for(std::string_view capturer) {
+  if (capturer == "snapshot") return RunState::kSnapshot;
+  if (capturer == "replay") return RunState::kReplay;
+  return RunState::kPolling;
+}
+
+}  // namespace
+
+void Runtime::add(Capturer& capturer) {
+  capturers_[std::string(capturer.name())] = &capturer;
+}
+
+void Runtime::open() {
+  switch_to(start_.copy_needed ? "snapshot" : "cdc");
+}
+
+CaptureResult Runtime::fetch(const FetchLimits& limits, TimePoint deadline) {
+  HEADGATE_CHECK(current_ != nullptr, "fetch() needs an open capturer");
+  CaptureResult result = current_->fetch(limits, deadline);
+  for (const TransactionPtr& transaction : result.transactions) {
+    remember(*transaction);
+  }
+  if (!result.next_capturer.empty() && result.next_capturer != current_->name()) {
+    switch_to(result.next_capturer);
+  }
+  return result;
+}
+
+void Runtime::remember(const Transaction& transaction) {
+  if (!ends(transaction.portion)) {
+    return;
+  }
+  if (transaction.purpose != Purpose::kInitialCopy) {
+    start_.resume = transaction.end_position;
+    return;
+  }
+  start_.copy_needed = false;
+  // Older sinks still need what lies between their position and the copy's.
+  if (start_.resume.empty() || transaction.end_position.lsn < start_.resume.lsn) {
+    start_.resume = transaction.end_position;
+  }
+}
+
+void Runtime::switch_to(std::string_view name) {
+  const auto found = capturers_.find(name);
+  if (found == capturers_.end()) {
+    throw Error{ErrorKind::kOperator, "there is no capturer named \"" + std::string(name) + "\"",
+                "cdc, snapshot or replay"};
+  }
+  stop();
+  if (!states_.set(state_for(name))) {
+    throw Error{ErrorKind::kOperator, "cannot switch to " + std::string(name) + ": " +
+                                          std::string(to_string(states_.current())) +
+                                          " is running"};
+  }
+  found->second->open(start_);
+  current_ = found->second;
+  log_->info("capturer opened name={} after={}", name,
+             start_.resume.empty() ? "(beginning)" : start_.resume.to_string());
+}
+
+void Runtime::acknowledge(const Position& durable) {
+  if (current_ != nullptr) {
+    current_->acknowledge(durable);
+  }
+}
+
+void Runtime::keep_alive() {
+  if (current_ != nullptr) {
+    current_->keep_alive();
+  }
+}
+
+void Runtime::stop() noexcept {
+  if (current_ != nullptr) {
+    current_->stop();
+    current_ = nullptr;
+    states_.set(RunState::kIdle);
+  }
+}
+
+std::string_view Runtime::current() const {
+  return current_ == nullptr ? std::string_view{} : current_->name();
+}
+
+}  // namespace headgate

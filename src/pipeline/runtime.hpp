@@ -1,0 +1,59 @@
+// Owns which capturer reads, and hands over from one to the next.
+
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/log.hpp"
+#include "pipeline/capturer.hpp"
+#include "pipeline/state_manager.hpp"
+
+namespace headgate {
+
+// Loops over the current capturer and follows its next_capturer. Keeps the state manager in step
+// with it: `cdc` is polling, `snapshot` and `replay` are themselves.
+//
+// Not thread-safe; belongs to the capture step.
+class Runtime {
+ public:
+  Runtime(StateManager& states, Logger log) : states_(states), log_(std::move(log)) {}
+
+  // `capturer` must outlive the runtime.
+  void add(Capturer& capturer);
+
+  // Where reading begins; before the first open().
+  void start_at(const StartPoint& start) { start_ = start; }
+
+  // Opens the capturer that fits: the snapshot while some sink needs a copy, cdc otherwise. Begins
+  // behind the last transaction that fetch() returned to its end, so it also mends a lost source.
+  void open();
+
+  // As Capturer::fetch. A capturer that names a next one is stopped after its last transactions
+  // were returned, and the next is opened behind them.
+  CaptureResult fetch(const FetchLimits& limits, TimePoint deadline);
+
+  // Stops the current capturer and opens `name` where that one stood.
+  //
+  // Throws Error{kOperator} for a name nobody has, or one that the state manager refuses now.
+  void switch_to(std::string_view name);
+
+  void acknowledge(const Position& durable);
+  void keep_alive();
+  void stop() noexcept;
+
+  // Of the capturer that reads now; "" before open() and after stop().
+  std::string_view current() const;
+
+ private:
+  void remember(const Transaction& transaction);
+
+  StateManager& states_;
+  Logger log_;
+  std::map<std::string, Capturer*, std::less<>> capturers_;
+  Capturer* current_ = nullptr;
+  StartPoint start_;
+};
+
+}  // namespace headgate

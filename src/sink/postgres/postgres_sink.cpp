@@ -1,0 +1,337 @@
+#include "sink/postgres/postgres_sink.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/check.hpp"
+#include "pipeline/net_effect.hpp"
+
+namespace headgate::sink::postgres {
+namespace {
+
+// FNV-1a: the advisory lock's number must be the same in every version of headgate and of the
+// server.
+std::int64_t lock_number(const std::string& pipeline, const std::string& sink) {
+  std::uint64_t hash = 14695981039346656037U;
+  for (const char c : "headgate/" + pipeline + "/" + sink) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
+  }
+  return static_cast<std::int64_t>(hash);
+}
+
+std::string milliseconds(Duration duration) {
+  return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
+}
+
+}  // namespace
+
+PostgresSink::PostgresSink(Options options, Logger log)
+    : options_(std::move(options)), log_(std::move(log)), positions_(options_) {}
+
+pq::ConnectOptions PostgresSink::connect_options() const {
+  pq::ConnectOptions connect;
+  connect.conninfo = options_.conninfo;
+  connect.password = options_.password;
+  connect.role = "sink " + options_.name;
+  connect.settings = pq::text_format_settings();
+  connect.settings.insert(
+      connect.settings.end(),
+      {{"search_path", "pg_catalog"},
+       {"default_transaction_isolation", "read committed"},
+       {"statement_timeout", "0"},
+       {"lock_timeout", milliseconds(options_.lock_timeout)},
+       {"idle_in_transaction_session_timeout", milliseconds(options_.idle_in_transaction_timeout)},
+       // Every statement of ours finds its rows by key. A plan made while a table was small must
+       // not go on scanning it when it has grown.
+       {"enable_seqscan", "off"},
+       {"enable_hashjoin", "off"},
+       {"enable_mergejoin", "off"},
+       // And no plan of ours takes long enough for compiling it to pay.
+       {"jit", "off"}});
+  return connect;
+}
+
+SinkPosition PostgresSink::check(Findings& findings) {
+  pq::Connection connection(connect_options());
+  const std::string role = "sink " + options_.name + ": ";
+  const pq::Result server = connection.exec(
+      "SELECT current_setting('server_version'), pg_is_in_recovery(), current_user, "
+      "has_schema_privilege($1, 'CREATE'), has_database_privilege(current_database(), 'CREATE'), "
+      "current_setting('synchronous_commit')",
+      {options_.own_schema}, "read the server's settings");
+  findings.push_back(Finding::ok(role + "PostgreSQL " + server.text(0, 0)));
+  if (server.boolean(0, 1)) {
+    findings.push_back(
+        Finding::error(role + "the server is a standby and cannot be written to",
+                       "point dsn to the primary (target_session_attrs=read-write)"));
+  }
+  const auto position = positions_.read(connection);
+  if (!position && !server.boolean(0, 3)) {
+    findings.push_back(Finding::error(
+        fmt::format("{}user {} may not create headgate_positions in schema {}", role,
+                    server.value(0, 2), options_.own_schema),
+        fmt::format("GRANT CREATE ON SCHEMA {} TO {};", pq::quote_identifier(options_.own_schema),
+                    pq::quote_identifier(server.value(0, 2)))));
+  } else if (!server.boolean(0, 4)) {
+    findings.push_back(Finding::warning(
+        fmt::format("{}user {} may not create schemas: those of the mirrored tables must be there",
+                    role, server.value(0, 2)),
+        {}));
+  }
+  return position.value_or(SinkPosition{});
+}
+
+SinkPosition PostgresSink::connect() {
+  disconnect();
+  connection_ = std::make_unique<pq::Connection>(connect_options());
+  const pq::Result state = connection_->exec(
+      "SELECT current_setting('synchronous_commit'), pg_is_in_recovery()", "look at the server");
+  if (state.boolean(0, 1)) {
+    throw Error{ErrorKind::kTransient, connection_->role() + ": the server is a standby",
+                "point dsn to the primary (target_session_attrs=read-write)"};
+  }
+  commits_are_durable_ = state.value(0, 0) != "off";
+  take_session_lock();
+  positions_.create(*connection_);
+  return positions_.take_over(*connection_);
+}
+
+// Liveness only: a second process waits here instead of fighting over epochs. Safety is the epoch.
+void PostgresSink::take_session_lock() {
+  const std::string number = std::to_string(lock_number(options_.pipeline, options_.name));
+  const pq::Result taken = connection_->exec("SELECT pg_try_advisory_lock($1::int8)", {number},
+                                             "take the pipeline's lock");
+  if (taken.boolean(0, 0)) {
+    return;
+  }
+  const pq::Result holder = connection_->exec(
+      "SELECT l.pid, coalesce(host(a.client_addr), 'local') FROM pg_locks l "
+      "LEFT JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted "
+      "AND l.objsubid = 1 AND (l.classid::int8 << 32 | l.objid::int8) = $1::int8",
+      {number}, "find the holder of the pipeline's lock");
+  const std::string who = holder.rows() == 0
+                              ? std::string("another process")
+                              : fmt::format("another process (server pid {}, client {})",
+                                            holder.value(0, 0), holder.value(0, 1));
+  throw Error{ErrorKind::kTransient,
+              fmt::format("{}: {} runs pipeline {}; waiting for it to end", connection_->role(),
+                          who, options_.pipeline),
+              "two pipelines need two names (`pipeline:`)"};
+}
+
+void PostgresSink::begin() {
+  connection_->exec("BEGIN", "begin");
+  in_transaction_ = true;
+  positions_.lock(*connection_);
+}
+
+void PostgresSink::prepare_table(const SinkConfigPtr& table) {
+  TargetTable target = open_target_table(*connection_, *table);
+  if (target.needs_source_order) {
+    log_->info(
+        "table is written in source order sink={} table={} reason=\"constraints or triggers\"",
+        options_.name, table->output.name.to_string());
+  }
+  tables_[table.get()] = {
+      std::make_unique<TableWriter>(*connection_, table, std::move(target), ++tables_prepared_),
+      false};
+}
+
+void PostgresSink::prepare_copy(const SinkConfig& table, ExistingRows existing) {
+  TableWriter& target = writer(&table);
+  const pq::Result rows =
+      connection_->exec(fmt::format("SELECT EXISTS (SELECT 1 FROM {})", target.table().quoted_name),
+                        "look into table " + table.output.name.to_string());
+  if (!rows.boolean(0, 0)) {
+    return;
+  }
+  switch (existing) {
+    case ExistingRows::kRefuse:
+      throw Error{ErrorKind::kOperator,
+                  fmt::format("table {} holds rows already, and snapshot.existing is refuse",
+                              table.output.name.to_string()),
+                  "empty it, or set snapshot.existing to replace (delete them first) or keep"};
+    case ExistingRows::kReplace:
+      target.erase_all();
+      return;
+    case ExistingRows::kKeep:
+      tables_.at(&table).copies_over_rows = !table.output.key.empty();
+      return;
+  }
+}
+
+TableWriter& PostgresSink::writer(const SinkConfig* table) {
+  const auto found = tables_.find(table);
+  HEADGATE_CHECK(found != tables_.end(), "a table is prepared before it is written to");
+  return *found->second.writer;
+}
+
+void PostgresSink::write(std::span<const Sink> operations) {
+  const bool in_order = std::any_of(
+      operations.begin(), operations.end(),
+      [&](const Sink& operation) { return writer(operation.config).table().needs_source_order; });
+  if (in_order) {
+    connection_->exec("SET CONSTRAINTS ALL DEFERRED", "defer constraints");
+    write_in_order(operations);
+  } else {
+    write_net_effect(operations);
+  }
+}
+
+void PostgresSink::write_net_effect(std::span<const Sink> operations) {
+  NetEffect effect;
+  effect.add(operations);
+  for (const WorkStage& stage : effect.take()) {
+    for (const TableWork& work : stage.tables) {
+      TableWriter& table = writer(work.table);
+      if (work.truncate) {
+        table.erase_all();
+      }
+      table.erase(work.deletes);
+      table.upsert(work.upserts);
+      count_missing(static_cast<std::int64_t>(work.updates.size()), table.update(work.updates));
+      table.append(work.appends);
+    }
+    for (const Sink& single : stage.singles) {
+      write_single(single);
+    }
+  }
+}
+
+// One after the other as the source did it; only runs of inserts and of deletes go together.
+void PostgresSink::write_in_order(std::span<const Sink> operations) {
+  while (!operations.empty()) {
+    const Sink& first = operations.front();
+    const bool groups =
+        first.operation == Operation::kInsert ||
+        (first.operation == Operation::kDelete && !first.config->output.key.empty());
+    if (!groups) {
+      write_single(first);
+      operations = operations.subspan(1);
+      continue;
+    }
+    const auto end = std::find_if(operations.begin(), operations.end(), [&](const Sink& next) {
+      return next.config != first.config || next.operation != first.operation;
+    });
+    const auto run = operations.first(static_cast<std::size_t>(end - operations.begin()));
+    write_net_effect(run);
+    operations = operations.subspan(run.size());
+  }
+}
+
+void PostgresSink::write_single(const Sink& operation) {
+  TableWriter& table = writer(operation.config);
+  const bool keyed = !operation.config->output.key.empty();
+  switch (operation.operation) {
+    case Operation::kUpdateAfter:
+      if (!keyed) {
+        count_missing(1, table.update_equal(operation.before, operation.data) ? 1 : 0);
+      } else {
+        count_missing(1, table.update_one(operation.before, operation.data) ? 1 : 0);
+      }
+      return;
+    case Operation::kDelete:
+      count_missing(1, keyed ? table.erase({&operation.data, 1})
+                             : (table.erase_equal(operation.data) ? 1 : 0));
+      return;
+    case Operation::kTruncate:
+      table.erase_all();
+      return;
+    case Operation::kInsert:
+      write_net_effect({&operation, 1});
+      return;
+    case Operation::kUpdateBefore:
+      break;
+  }
+  HEADGATE_CHECK(false, "before and after images are joined before they reach a sink");
+}
+
+void PostgresSink::count_missing(std::int64_t expected, std::int64_t found) {
+  if (found < expected) {
+    missing_rows_ += static_cast<std::uint64_t>(expected - found);
+  }
+}
+
+void PostgresSink::copy(std::span<const Sink> operations) {
+  while (!operations.empty()) {
+    const SinkConfig* config = operations.front().config;
+    std::vector<Row> rows;
+    while (!operations.empty() && operations.front().config == config) {
+      HEADGATE_CHECK(operations.front().operation == Operation::kInsert, "a copy only inserts");
+      rows.push_back(operations.front().data);
+      operations = operations.subspan(1);
+    }
+    const auto& prepared = tables_.at(config);
+    if (prepared.copies_over_rows) {
+      prepared.writer->upsert(rows);
+    } else {
+      prepared.writer->copy(rows);
+    }
+  }
+}
+
+void PostgresSink::commit(const CommitMark& mark) {
+  // Deferred constraints fail here, while the transaction can still be taken apart, not in COMMIT.
+  const bool deferred = std::any_of(tables_.begin(), tables_.end(), [](const auto& entry) {
+    return entry.second.writer->table().needs_source_order;
+  });
+  if (deferred) {
+    connection_->exec("SET CONSTRAINTS ALL IMMEDIATE", "check deferred constraints");
+  }
+  positions_.write(*connection_, mark);
+  try {
+    const pq::Result result = connection_->exec("COMMIT", "commit");
+    HEADGATE_CHECK(std::string_view(PQcmdStatus(result.get())) == "COMMIT",
+                   "COMMIT of a failed transaction rolls it back");
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kTransient) {
+      // Also a server that says it is shutting down may have committed first.
+      throw Error{ErrorKind::kInDoubt, error.what(), error.hint()};
+    }
+    throw;
+  }
+  in_transaction_ = false;
+  positions_.committed(mark.position);
+}
+
+void PostgresSink::rollback() noexcept {
+  if (!in_transaction_ || !connection_) {
+    return;
+  }
+  in_transaction_ = false;
+  // Tables created in it are gone, and with them what was prepared for them.
+  tables_.clear();
+  try {
+    connection_->exec("ROLLBACK", "roll back");
+  } catch (const std::exception& error) {
+    log_->debug("rollback not confirmed sink={} error=\"{}\"", options_.name, error.what());
+    disconnect();
+  }
+}
+
+void PostgresSink::flush() {
+  if (commits_are_durable_) {
+    return;
+  }
+  // Any synchronous commit flushes the log up to itself, and with it every earlier commit.
+  connection_->exec("BEGIN; SET LOCAL synchronous_commit = on", "flush");
+  in_transaction_ = true;
+  positions_.lock(*connection_);
+  connection_->exec(fmt::format("UPDATE {}.headgate_positions SET updated_at = clock_timestamp() "
+                                "WHERE pipeline = $1 AND sink = $2",
+                                pq::quote_identifier(options_.own_schema)),
+                    {options_.pipeline, options_.name}, "flush");
+  connection_->exec("COMMIT", "flush");
+  in_transaction_ = false;
+}
+
+void PostgresSink::disconnect() noexcept {
+  in_transaction_ = false;
+  tables_.clear();
+  connection_.reset();
+}
+
+}  // namespace headgate::sink::postgres

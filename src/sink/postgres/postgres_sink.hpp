@@ -1,0 +1,66 @@
+// A PostgreSQL database as a sink.
+
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/log.hpp"
+#include "db/pq/connection.hpp"
+#include "pipeline/sink_driver.hpp"
+#include "sink/postgres/options.hpp"
+#include "sink/postgres/position_table.hpp"
+#include "sink/postgres/table_writer.hpp"
+
+namespace headgate::sink::postgres {
+
+// Keeps the net effect per key of what it is given and writes it set by set, but for tables whose
+// constraints or triggers need the source's order.
+class PostgresSink final : public SinkDriver {
+ public:
+  PostgresSink(Options options, Logger log);
+
+  SinkPosition check(Findings& findings) override;
+  SinkPosition connect() override;
+  void begin() override;
+  void prepare_table(const SinkConfigPtr& table) override;
+  void prepare_copy(const SinkConfig& table, ExistingRows existing) override;
+  void write(std::span<const Sink> operations) override;
+  void copy(std::span<const Sink> operations) override;
+  void commit(const CommitMark& mark) override;
+  void rollback() noexcept override;
+  bool commits_are_durable() const override { return commits_are_durable_; }
+  void flush() override;
+  void disconnect() noexcept override;
+
+  // Updates and deletes since connect() that found no row: the sink was changed by somebody else.
+  std::uint64_t missing_rows() const { return missing_rows_; }
+
+ private:
+  pq::ConnectOptions connect_options() const;
+  void take_session_lock();
+  TableWriter& writer(const SinkConfig* table);
+  void write_net_effect(std::span<const Sink> operations);
+  void write_in_order(std::span<const Sink> operations);
+  void write_single(const Sink& operation);
+  void count_missing(std::int64_t expected, std::int64_t found);
+
+  Options options_;
+  Logger log_;
+  PositionTable positions_;
+
+  // Of the present connection.
+  std::unique_ptr<pq::Connection> connection_;
+  bool commits_are_durable_ = true;
+  bool in_transaction_ = false;
+  struct Prepared {
+    std::unique_ptr<TableWriter> writer;
+    bool copies_over_rows = false;  // rows may exist already: COPY would trip over them
+  };
+  std::map<const SinkConfig*, Prepared> tables_;
+  unsigned tables_prepared_ = 0;
+  std::uint64_t missing_rows_ = 0;
+};
+
+}  // namespace headgate::sink::postgres

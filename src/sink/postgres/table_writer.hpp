@@ -1,0 +1,91 @@
+// Writes rows to one table of the sink in a few set-based statements.
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "db/pq/connection.hpp"
+#include "pipeline/sink_operation.hpp"
+#include "sink/postgres/array_parameter.hpp"
+#include "sink/postgres/target_table.hpp"
+
+namespace headgate::sink::postgres {
+
+// Each call is one statement however many rows it is given: its parameters are one array per
+// column. Statements are prepared once per table and set of columns.
+//
+// Not thread-safe; belongs to one connection, and dies with it.
+class TableWriter {
+ public:
+  // Keys per statement and rows per statement stay below this, so that one call's parameters stay
+  // far from the protocol's limit of 1 GiB and from work memory.
+  static constexpr std::size_t kRowsMax = 10000;
+
+  // `number` makes the names of prepared statements unique. `connection` must outlive the writer.
+  TableWriter(pq::Connection& connection, SinkConfigPtr config, TargetTable table, unsigned number);
+
+  const TargetTable& table() const { return table_; }
+
+  // Complete rows of distinct keys: inserted, or written over the row of the same key.
+  void upsert(std::span<const Row> rows);
+
+  // Complete rows that are always added.
+  void append(std::span<const Row> rows);
+
+  // Rows whose key columns count. Returns how many were there.
+  std::int64_t erase(std::span<const Row> rows);
+
+  // Rows of distinct keys that may hold kUnchanged columns, which stay as they are. Returns how
+  // many were there.
+  std::int64_t update(std::span<const Row> rows);
+
+  // Gives the row under the key of `before` (or of `row` when that is empty) the values of `row`,
+  // its key included. Returns whether it was there.
+  bool update_one(Row before, Row row);
+
+  // Of a table without a key: exactly one of the rows that equal `before`.
+  bool update_equal(Row before, Row row);
+  bool erase_equal(Row before);
+
+  void erase_all();
+
+  // COPY, for rows whose keys are known to be absent. Returns the rows copied.
+  std::int64_t copy(std::span<const Row> rows);
+
+ private:
+  // A column of an array parameter: whose value, and under which alias it is unnested.
+  struct Part {
+    std::size_t column;
+    bool of_before;  // from the old row instead of the new one
+  };
+
+  std::int64_t run(const std::string& verb, const std::vector<Part>& parts,
+                   std::span<const Row> rows, std::span<const Row> before);
+  std::string statement(const std::string& verb, const std::vector<Part>& parts) const;
+  std::string unnest(const std::vector<Part>& parts) const;
+  std::string assignments(const std::vector<Part>& parts) const;
+  std::string converted(const Part& part, std::size_t position) const;
+  std::string key_match(const std::vector<Part>& parts) const;
+  std::string equal_match(const std::vector<Part>& parts) const;
+  void learn_transport(const std::vector<Part>& parts, std::span<const Row> rows,
+                       std::span<const Row> before);
+  std::vector<Part> all_columns() const;
+  bool sends_binary_copy(Row row) const;
+  void put_binary_row(Row row, std::string& out) const;
+  void put_text_row(Row row, std::string& out) const;
+
+  pq::Connection& connection_;
+  SinkConfigPtr config_;
+  TargetTable table_;
+  unsigned number_;
+  std::vector<Transport> transports_;  // per column, as last seen
+  // By text and parameter types: the name of the prepared statement.
+  std::map<std::pair<std::string, std::vector<Oid>>, std::string> prepared_;
+};
+
+}  // namespace headgate::sink::postgres

@@ -1,0 +1,36 @@
+// A table of the sink as it is: created when missing, checked when it was there.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "db/pq/connection.hpp"
+#include "pipeline/sink_operation.hpp"
+
+namespace headgate::sink::postgres {
+
+// Constant after open().
+struct TargetTable {
+  std::string quoted_name;  // "schema"."table"
+
+  struct TargetColumn {
+    std::string quoted_name;
+    std::uint32_t type_oid = 0;
+    std::string type;  // for casts: without a length, which would cut values silently
+  };
+  std::vector<TargetColumn> columns;  // one per column of the operations' rows
+
+  // Foreign keys, further unique indexes, exclusion constraints or triggers: what is written in
+  // between shows, so that changes must be made one after the other.
+  bool needs_source_order = false;
+};
+
+// Creates `config`'s table (and schema) where it is missing; otherwise checks that it can hold the
+// rows faithfully.
+//
+// Throws Error{kOperator} that names the first difference and the statement that mends it.
+TargetTable open_target_table(pq::Connection& connection, const SinkConfig& config);
+
+}  // namespace headgate::sink::postgres

@@ -1,0 +1,175 @@
+#include "source/postgres/bulk_copy.hpp"
+
+#include <unistd.h>
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/value_text.hpp"
+#include "source/postgres/catalog.hpp"
+#include "source/postgres/wire_reader.hpp"
+
+namespace headgate::source::postgres {
+namespace {
+
+constexpr Duration kSnapshotPatience = std::chrono::seconds(30);
+
+// PGCOPY\n\377\r\n\0, flags, length of an extension (documentation of COPY, "Binary Format").
+constexpr std::size_t kCopySignature = 11;
+
+// All columns of the table can be sent in a binary form that every sink can read. Otherwise the
+// server prints all of them, so that a row is of one kind.
+bool sends_binary(const TableSchema& schema) {
+  return std::all_of(schema.columns.begin(), schema.columns.end(),
+                     [](const Column& column) { return has_binary_text(column.type_oid); });
+}
+
+std::string copy_statement(const Session::CopyTable& table, bool binary) {
+  std::string columns;
+  for (const Column& column : table.schema->columns) {
+    const std::string name = pq::quote_identifier(column.name);
+    columns += columns.empty() ? "" : ", ";
+    // format() uses the type's output function, as the log stream does; a cast to text would not
+    // for every type (boolean, character(n), inet). num_nulls() is right for composite values too.
+    columns += binary
+                   ? name
+                   : fmt::format("CASE WHEN num_nulls({0}) = 0 THEN format('%s', {0}) END", name);
+  }
+  return fmt::format("COPY (SELECT {} FROM {}{}{}) TO STDOUT (FORMAT binary)", columns,
+                     table.partitioned ? "" : "ONLY ", quoted(table.schema->name),
+                     table.row_filter.empty() ? "" : " WHERE " + table.row_filter);
+}
+
+}  // namespace
+
+BulkCopy::BulkCopy(Session& session, const Clock& clock, Logger log)
+    : session_(session), clock_(clock), log_(std::move(log)) {}
+
+void BulkCopy::open(const StartPoint&) {
+  stop();
+  take_snapshot();
+  tables_ = session_.copy_tables(*connection_);
+  // Without rows, the tables are still created and the position still begins here.
+  table_ = session_.options().copy_rows ? 0 : tables_.size();
+  rows_ = 0;
+  copying_ = false;
+  first_portion_ = true;
+  started_ = clock_.now();
+  log_->info("copy started tables={} lsn={}", tables_.size(), position_.to_string());
+}
+
+void BulkCopy::take_snapshot() {
+  ReplicationStream stream(session_.replication_options());
+  const CreatedSlot slot = stream.create_slot(
+      fmt::format("{}_copy_{}", session_.options().slot.substr(0, 40), ::getpid()),
+      ReplicationStream::SlotLife::kTemporary, ReplicationStream::Snapshot::kExport,
+      kSnapshotPatience);
+  position_ = {LSN::from_postgres(slot.consistent_point), session_.history()};
+
+  connection_ = std::make_unique<pq::Connection>(session_options(session_.options()));
+  connection_->exec("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "begin the copy");
+  connection_->exec("SET TRANSACTION SNAPSHOT " + connection_->quote_literal(slot.snapshot),
+                    "use the slot's snapshot");
+  // From here on the snapshot is held by this transaction; the temporary slot goes with `stream`.
+}
+
+CaptureResult BulkCopy::fetch(const FetchLimits& limits, TimePoint) {
+  std::unique_ptr<Transaction> portion = new_portion();
+  if (first_portion_) {
+    for (const Session::CopyTable& table : tables_) {
+      portion->involve(table.schema);  // an empty table is created as well
+    }
+  }
+  while (table_ < tables_.size() && portion->memory_bytes() < limits.bytes_max) {
+    if (!copying_) {
+      begin_table();
+    }
+    if (!add_row(*portion)) {
+      end_table();
+    }
+  }
+
+  CaptureResult result;
+  const bool last = table_ == tables_.size();
+  portion->portion = first_portion_ ? (last ? Portion::kWhole : Portion::kFirst)
+                                    : (last ? Portion::kLast : Portion::kMiddle);
+  first_portion_ = false;
+  result.transactions.push_back(std::move(portion));
+  if (last) {
+    log_->info("copy read tables={} rows={} seconds={:.1f}", tables_.size(), rows_,
+               std::chrono::duration<double>(clock_.now() - started_).count());
+    result.next_capturer = "cdc";
+  }
+  return result;
+}
+
+std::unique_ptr<Transaction> BulkCopy::new_portion() const {
+  auto portion = std::make_unique<Transaction>("copy", position_.lsn, clock_.wall_now());
+  portion->purpose = Purpose::kInitialCopy;
+  portion->end_position = position_;
+  portion->set_first_ordinal(rows_);
+  return portion;
+}
+
+void BulkCopy::begin_table() {
+  const Session::CopyTable& table = tables_[table_];
+  connection_->copy_begin(copy_statement(table, sends_binary(*table.schema)),
+                          "copy table " + table.schema->name.to_string());
+  copying_ = true;
+  header_pending_ = true;
+  table_rows_ = 0;
+}
+
+// False at the table's end.
+bool BulkCopy::add_row(Transaction& portion) {
+  const TableSchemaPtr& schema = tables_[table_].schema;
+  const auto data = connection_->copy_get("copy table " + schema->name.to_string());
+  if (!data) {
+    return false;
+  }
+  WireReader reader(*data, "COPY data");
+  if (header_pending_) {
+    reader.take(kCopySignature + sizeof(std::uint32_t));
+    reader.take(reader.integer<std::uint32_t>());
+    header_pending_ = false;
+  }
+  if (reader.left() == 0) {
+    return true;  // the header came alone
+  }
+  const auto count = reader.integer<std::int16_t>();
+  if (count < 0) {
+    return true;  // the trailer; the end of COPY itself follows
+  }
+  if (static_cast<std::size_t>(count) != schema->columns.size()) {
+    throw reader.malformed("a row has another number of columns than its table");
+  }
+  const bool binary = sends_binary(*schema);
+  const auto row = portion.arena().array<Value>(schema->columns.size());
+  for (Value& value : row) {
+    const auto size = reader.integer<std::int32_t>();
+    if (size >= 0) {
+      const std::string_view bytes =
+          portion.arena().copy(reader.take(static_cast<std::size_t>(size)));
+      value = binary ? Value::binary(bytes) : Value::text(bytes);
+    }
+  }
+  portion.add_change(schema, Operation::kInsert, row);
+  ++table_rows_;
+  ++rows_;
+  return true;
+}
+
+void BulkCopy::end_table() {
+  log_->info("table copied table={} rows={}", tables_[table_].schema->name.to_string(),
+             table_rows_);
+  copying_ = false;
+  ++table_;
+}
+
+void BulkCopy::stop() noexcept {
+  connection_.reset();
+}
+
+}  // namespace headgate::source::postgres

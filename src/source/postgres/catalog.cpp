@@ -1,0 +1,224 @@
+#include "source/postgres/catalog.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/error.hpp"
+
+namespace headgate::source::postgres {
+namespace {
+
+// By type OID; the OIDs of built-in types are fixed (catalog/pg_type.dat).
+TypeFamily family_of(std::uint32_t type_oid) {
+  switch (type_oid) {
+    case 16:
+      return TypeFamily::kBoolean;
+    case 20:
+    case 21:
+    case 23:
+      return TypeFamily::kInteger;
+    case 700:
+    case 701:
+      return TypeFamily::kFloat;
+    case 1700:
+      return TypeFamily::kNumeric;
+    case 18:    // "char"
+    case 19:    // name
+    case 25:    // text
+    case 1042:  // character(n)
+    case 1043:  // character varying
+      return TypeFamily::kText;
+    case 17:
+      return TypeFamily::kBytes;
+    case 1082:
+      return TypeFamily::kDate;
+    case 1083:
+      return TypeFamily::kTime;
+    case 1114:
+      return TypeFamily::kTimestamp;
+    case 1184:
+      return TypeFamily::kTimestampTz;
+    case 2950:
+      return TypeFamily::kUuid;
+    case 114:   // json
+    case 3802:  // jsonb
+      return TypeFamily::kJson;
+    default:
+      return TypeFamily::kOther;
+  }
+}
+
+// Array literals for parameters; numbers need no quoting.
+template <typename Range, typename Project>
+std::string number_array(const Range& items, Project project) {
+  std::string text = "{";
+  for (const auto& item : items) {
+    if (text.size() > 1) {
+      text += ',';
+    }
+    text += std::to_string(project(item));
+  }
+  return text + "}";
+}
+
+// The table's primary key by column name, in its order; empty when it has none.
+std::vector<std::string> primary_key(pq::Connection& connection, std::uint32_t oid) {
+  // INCLUDE columns, and with them indnkeyatts, came with 11.
+  const char* key_columns = connection.server_version() >= 110000 ? "indnkeyatts" : "indnatts";
+  const pq::Result rows = connection.exec(
+      fmt::format("SELECT a.attname FROM pg_index i "
+                  "CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n) "
+                  "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum "
+                  "WHERE i.indrelid = $1::oid AND i.indisprimary AND k.n <= i.{} ORDER BY k.n",
+                  key_columns),
+      {std::to_string(oid)}, "read a primary key");
+  std::vector<std::string> names;
+  for (int row = 0; row < rows.rows(); ++row) {
+    names.push_back(rows.text(row, 0));
+  }
+  return names;
+}
+
+std::vector<std::size_t> positions_of(const std::vector<std::string>& names,
+                                      const std::vector<Column>& columns) {
+  std::vector<std::size_t> positions;
+  for (const std::string& name : names) {
+    const auto found = std::find_if(columns.begin(), columns.end(),
+                                    [&](const Column& column) { return column.name == name; });
+    if (found == columns.end()) {
+      return {};  // the catalog is ahead of the stream, or a column list leaves part of the key out
+    }
+    positions.push_back(static_cast<std::size_t>(found - columns.begin()));
+  }
+  return positions;
+}
+
+}  // namespace
+
+pq::ConnectOptions session_options(const Options& options) {
+  pq::ConnectOptions session;
+  session.conninfo = options.conninfo;
+  session.password = options.password;
+  session.role = "source";
+  session.settings = pq::text_format_settings();
+  session.settings.emplace_back("search_path", "pg_catalog");
+  return session;
+}
+
+std::vector<CatalogTable> list_tables(pq::Connection& connection) {
+  // relreplident 'd' needs a primary key that is immediate; 'i' a replica-identity index.
+  const pq::Result rows = connection.exec(
+      "SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relpersistence = 'p', "
+      "       c.relreplident, "
+      "       c.relreplident = 'f' OR EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid "
+      "         AND i.indisvalid AND CASE c.relreplident WHEN 'i' THEN i.indisreplident "
+      "         WHEN 'd' THEN i.indisprimary AND i.indimmediate ELSE false END), "
+      "       pg_has_role(c.relowner, 'USAGE'), "
+      "       has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'), "
+      "       pg_get_userbyid(c.relowner) "
+      "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+      "WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition "
+      "  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' "
+      "ORDER BY n.nspname, c.relname",
+      "list the tables");
+  std::vector<CatalogTable> tables;
+  for (int row = 0; row < rows.rows(); ++row) {
+    CatalogTable table;
+    table.oid = static_cast<std::uint32_t>(rows.integer(row, 0));
+    table.name = {rows.text(row, 1), rows.text(row, 2)};
+    table.partitioned = rows.boolean(row, 3);
+    table.logged = rows.boolean(row, 4);
+    table.identity = rows.value(row, 5).front();
+    table.has_identity = rows.boolean(row, 6);
+    table.owned = rows.boolean(row, 7);
+    table.readable = rows.boolean(row, 8);
+    table.owner = rows.text(row, 9);
+    tables.push_back(std::move(table));
+  }
+  return tables;
+}
+
+TableSchema build_schema(pq::Connection& connection, std::uint32_t oid, const TableName& name,
+                         char identity, const std::vector<ColumnDescription>& columns) {
+  // Walks each domain down to its base type. format_type() needs only type and modifier, so the
+  // answer is right even when the table has changed since this point of the stream.
+  const pq::Result types = connection.exec(
+      "WITH RECURSIVE walk(n, depth, type, modifier) AS ("
+      "  SELECT n, 0, type, modifier "
+      "  FROM unnest($1::oid[], $2::int4[]) WITH ORDINALITY AS c(type, modifier, n) "
+      "  UNION ALL "
+      "  SELECT w.n, w.depth + 1, t.typbasetype, t.typtypmod "
+      "  FROM walk w JOIN pg_type t ON t.oid = w.type WHERE t.typtype = 'd') "
+      "SELECT DISTINCT ON (n) type, format_type(type, modifier) FROM walk ORDER BY n, depth DESC",
+      {number_array(columns, [](const auto& column) { return column.type_oid; }),
+       number_array(columns, [](const auto& column) { return column.type_modifier; })},
+      "look up column types");
+  if (static_cast<std::size_t>(types.rows()) != columns.size()) {
+    throw Error{ErrorKind::kOperator,
+                fmt::format("source: the types of table {} cannot be looked up", name.to_string())};
+  }
+
+  TableSchema schema;
+  schema.name = name;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    Column column;
+    column.name = columns[i].name;
+    column.type_oid = static_cast<std::uint32_t>(types.integer(static_cast<int>(i), 0));
+    column.native_type = types.text(static_cast<int>(i), 1);
+    column.family = family_of(column.type_oid);
+    column.identity = columns[i].identity;
+    schema.columns.push_back(std::move(column));
+  }
+  if (identity == 'f') {
+    schema.key = positions_of(primary_key(connection, oid), schema.columns);
+  } else {
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      if (columns[i].identity) {
+        schema.key.push_back(i);
+      }
+    }
+  }
+  for (const std::size_t column : schema.key) {
+    schema.columns[column].nullable = false;
+  }
+  return schema;
+}
+
+std::vector<ColumnDescription> published_columns(pq::Connection& connection,
+                                                 const CatalogTable& table,
+                                                 const std::vector<std::string>& published) {
+  // Generated columns came with 12.
+  const char* not_generated =
+      connection.server_version() >= 120000 ? "a.attgenerated = ''" : "true";
+  const pq::Result rows = connection.exec(
+      fmt::format(
+          "SELECT a.attname, a.atttypid, a.atttypmod, "
+          "       $2 = 'f' OR coalesce(a.attnum = ANY (i.indkey::int2[]), false) "
+          "FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND "
+          "     CASE $2 WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary ELSE false END "
+          "WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped AND {} "
+          "ORDER BY a.attnum",
+          not_generated),
+      {std::to_string(table.oid), std::string(1, table.identity)}, "read the columns of a table");
+  std::vector<ColumnDescription> columns;
+  for (int row = 0; row < rows.rows(); ++row) {
+    ColumnDescription column;
+    column.name = rows.text(row, 0);
+    column.type_oid = static_cast<std::uint32_t>(rows.integer(row, 1));
+    column.type_modifier = static_cast<std::int32_t>(rows.integer(row, 2));
+    column.identity = rows.boolean(row, 3);
+    const bool listed = published.empty() || std::find(published.begin(), published.end(),
+                                                       column.name) != published.end();
+    if (listed) {
+      columns.push_back(std::move(column));
+    }
+  }
+  return columns;
+}
+
+std::string quoted(const TableName& name) {
+  return pq::quote_identifier(name.schema) + "." + pq::quote_identifier(name.table);
+}
+
+}  // namespace headgate::source::postgres

@@ -1,0 +1,60 @@
+// What the source's catalog says of its tables.
+
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/schema.hpp"
+#include "db/pq/connection.hpp"
+#include "source/postgres/options.hpp"
+
+namespace headgate::source::postgres {
+
+// One ordinary or partitioned table (a partition is captured as its root).
+struct CatalogTable {
+  std::uint32_t oid = 0;
+  TableName name;
+  bool partitioned = false;
+  bool logged = true;         // false: unlogged or temporary, never in the log
+  char identity = 'd';        // pg_class.relreplident
+  bool has_identity = false;  // updates and deletes of it can be published
+  bool owned = false;         // this user may add it to a publication
+  bool readable = false;      // this user may SELECT from it
+  std::string owner;
+};
+
+// A column as the Relation message or the catalog names it, before its type is looked up.
+struct ColumnDescription {
+  std::string name;
+  std::uint32_t type_oid = 0;
+  std::int32_t type_modifier = -1;
+  bool identity = false;
+};
+
+// Connection options for catalog queries and copies: text formats fixed, no search path, so that
+// every name of a user comes out qualified.
+pq::ConnectOptions session_options(const Options& options);
+
+// All tables of the database but the system's.
+std::vector<CatalogTable> list_tables(pq::Connection& connection);
+
+// The schema that a run of changes of table `oid` describes. Domains become their base types, since
+// their values are the same. The key is the replica identity, or the primary key where the identity
+// is the full row.
+TableSchema build_schema(pq::Connection& connection, std::uint32_t oid, const TableName& name,
+                         char identity, const std::vector<ColumnDescription>& columns);
+
+// The columns of a table that pgoutput publishes, as they are now: those of `published` when the
+// publication has a column list (else empty: all), without dropped and generated ones.
+std::vector<ColumnDescription> published_columns(pq::Connection& connection,
+                                                 const CatalogTable& table,
+                                                 const std::vector<std::string>& published);
+
+// `schema.table`, quoted.
+std::string quoted(const TableName& name);
+
+}  // namespace headgate::source::postgres

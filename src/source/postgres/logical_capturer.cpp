@@ -1,0 +1,166 @@
+#include "source/postgres/logical_capturer.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <fmt/format.h>
+
+namespace headgate::source::postgres {
+namespace {
+
+// Status at once would cost a round per batch; the server needs it for its slot only now and then.
+constexpr Duration kStatusGap = std::chrono::milliseconds(500);
+
+// A server that waits for us to catch up (it is shutting down, say) asks with every keep-alive;
+// this bounds how often the sinks are made to follow.
+constexpr Duration kAskedAdvanceGap = std::chrono::milliseconds(200);
+
+// While data keeps coming that completes nothing (a transaction of tables that are not captured),
+// the clock is looked at this often.
+constexpr int kMessagesPerLook = 1024;
+
+}  // namespace
+
+LogicalCapturer::LogicalCapturer(Session& session, const Clock& clock, Logger log)
+    : session_(session),
+      clock_(clock),
+      log_(std::move(log)),
+      assembler_([this](const RelationMessage& relation) { return session_.schema_of(relation); },
+                 clock, session.options().portion_bytes) {}
+
+void LogicalCapturer::open(const StartPoint& start) {
+  stream_.reset();
+  auto stream = std::make_unique<ReplicationStream>(session_.replication_options());
+  session_.verify(stream->identify(), start.resume);
+  assembler_.reset(session_.history());
+
+  // Reading starts behind `resume` wherever the slot stands: the server skips what lies before.
+  const std::uint64_t from = start.resume.lsn.to_postgres();
+  stream->start(session_.options().slot, from, stream_options());
+  stream_ = std::move(stream);
+  handed_over_ = from;
+  reported_ = 0;
+  last_status_ = clock_.now();
+  last_advance_ = clock_.now();
+}
+
+std::string LogicalCapturer::stream_options() {
+  std::string names;
+  for (const std::string& name :
+       publication_names(session_.catalog(), session_.options().publication)) {
+    names += (names.empty() ? "" : ",") + pq::quote_identifier(name);
+  }
+  if (names.empty()) {
+    throw Error{
+        ErrorKind::kOperator,
+        fmt::format("source: publication {} does not exist", session_.options().publication),
+        "it was dropped while headgate was running; without it the log cannot be decoded"};
+  }
+  std::string options = fmt::format("proto_version '1', publication_names {}",
+                                    session_.catalog().quote_literal(names));
+  if (session_.binary() && session_.catalog().server_version() >= 140000) {
+    options += ", binary 'true'";
+  }
+  return options;
+}
+
+CaptureResult LogicalCapturer::fetch(const FetchLimits& limits, TimePoint deadline) {
+  CaptureResult result;
+  std::size_t bytes = 0;
+  std::size_t counted = 0;
+  while (true) {
+    bool more = true;
+    int messages = 0;
+    while (more && result.transactions.size() < limits.transactions_max &&
+           bytes < limits.bytes_max && ++messages <= kMessagesPerLook) {
+      more = receive(result);
+      for (; counted < result.transactions.size(); ++counted) {
+        bytes += result.transactions[counted]->memory_bytes();
+      }
+    }
+    send_status_if_due();
+    if (!result.transactions.empty() || clock_.now() >= deadline) {
+      return result;
+    }
+    if (!more) {
+      stream_->wait(std::min(deadline, last_status_ + session_.options().status_interval), clock_);
+    }
+  }
+}
+
+// Takes one message that has arrived; false when there is none.
+bool LogicalCapturer::receive(CaptureResult& result) {
+  const auto received = stream_->receive();
+  if (!received) {
+    return false;
+  }
+  if (received->payload.empty()) {
+    take_keep_alive(*received, result);
+    return true;
+  }
+  assembler_.add(decoder_.decode(received->payload), result.transactions);
+  if (!result.transactions.empty() && ends(result.transactions.back()->portion)) {
+    handed_over_ = result.transactions.back()->end_position.lsn.to_postgres();
+  }
+  return true;
+}
+
+void LogicalCapturer::take_keep_alive(const ReplicationStream::Received& keep_alive,
+                                      CaptureResult& result) {
+  if (keep_alive.reply_wanted) {
+    send_status();
+  }
+  const Duration gap =
+      keep_alive.reply_wanted ? kAskedAdvanceGap : session_.options().idle_advance_interval;
+  const bool due = clock_.now() >= last_advance_ + gap;
+  if (assembler_.within_transaction() || keep_alive.sent_lsn <= handed_over_ || !due) {
+    return;
+  }
+  // All before sent_lsn has been decoded and sent, and nothing of it is still under way here: the
+  // sinks may move on to it although nothing changes in them.
+  const LSN reached = LSN::from_postgres(keep_alive.sent_lsn);
+  auto advance = std::make_shared<Transaction>("", reached, clock_.wall_now());
+  advance->end_position = {reached, session_.history()};
+  result.transactions.push_back(std::move(advance));
+  handed_over_ = keep_alive.sent_lsn;
+  last_advance_ = clock_.now();
+}
+
+void LogicalCapturer::acknowledge(const Position& durable) {
+  durable_ = std::max(durable_, durable.lsn.to_postgres());
+}
+
+void LogicalCapturer::keep_alive() {
+  if (stream_) {
+    send_status_if_due();
+  }
+}
+
+void LogicalCapturer::send_status_if_due() {
+  const Duration age = clock_.now() - last_status_;
+  if (age >= session_.options().status_interval || (durable_ > reported_ && age >= kStatusGap)) {
+    send_status();
+  }
+}
+
+void LogicalCapturer::send_status() {
+  stream_->send_status(handed_over_, durable_, clock_.wall_now());
+  reported_ = durable_;
+  last_status_ = clock_.now();
+}
+
+void LogicalCapturer::stop() noexcept {
+  if (!stream_) {
+    return;
+  }
+  try {
+    send_status();
+    stream_->end();
+  } catch (const std::exception& error) {
+    log_->debug("stream not closed politely error=\"{}\"", error.what());
+  }
+  stream_.reset();
+}
+
+}  // namespace headgate::source::postgres

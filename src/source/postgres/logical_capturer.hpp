@@ -1,0 +1,58 @@
+// The capturer "cdc" of a PostgreSQL source: logical replication through pgoutput.
+
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/log.hpp"
+#include "pipeline/capturer.hpp"
+#include "source/postgres/pgoutput_decoder.hpp"
+#include "source/postgres/replication_stream.hpp"
+#include "source/postgres/session.hpp"
+#include "source/postgres/transaction_assembler.hpp"
+
+namespace headgate::source::postgres {
+
+// Reads committed transactions in commit order; confirms only what acknowledge() was told; tells
+// the server that it lives at least every `status_interval`, whatever the sinks do.
+//
+// In an idle database the server's log still grows (other tables, other databases). What a
+// keep-alive says has been decoded is handed over as an empty transaction now and then, so that the
+// sinks' positions and, once these are durable, the slot follow; a sink's position therefore never
+// lags what was acknowledged.
+class LogicalCapturer final : public Capturer {
+ public:
+  // `session` must outlive the capturer.
+  LogicalCapturer(Session& session, const Clock& clock, Logger log);
+
+  std::string_view name() const override { return "cdc"; }
+  void open(const StartPoint& start) override;
+  CaptureResult fetch(const FetchLimits& limits, TimePoint deadline) override;
+  void acknowledge(const Position& durable) override;
+  void keep_alive() override;
+  void stop() noexcept override;
+
+ private:
+  std::string stream_options();
+  bool receive(CaptureResult& result);
+  void take_keep_alive(const ReplicationStream::Received& keep_alive, CaptureResult& result);
+  void send_status_if_due();
+  void send_status();
+
+  Session& session_;
+  const Clock& clock_;
+  Logger log_;
+  PgoutputDecoder decoder_;
+  TransactionAssembler assembler_;
+  std::unique_ptr<ReplicationStream> stream_;
+
+  std::uint64_t handed_over_ = 0;  // end of the last transaction given to the pipeline
+  std::uint64_t durable_ = 0;      // what the pipeline told us
+  std::uint64_t reported_ = 0;     // of that, what the server has been told
+  TimePoint last_status_{};
+  TimePoint last_advance_{};
+};
+
+}  // namespace headgate::source::postgres

@@ -1,0 +1,207 @@
+#include "source/postgres/pgoutput_decoder.hpp"
+
+#include <utility>
+
+#include "source/postgres/wire_reader.hpp"
+
+namespace headgate::source::postgres {
+namespace {
+
+constexpr std::chrono::microseconds kEpoch{std::int64_t{946684800} * 1000000};
+
+}  // namespace
+
+class PgoutputDecoder::Reader : public WireReader {
+ public:
+  using WireReader::WireReader;
+
+  WallTime time() { return from_postgres_time(integer<std::int64_t>()); }
+};
+
+WallTime from_postgres_time(std::int64_t microseconds) {
+  // Unsigned addition: a hostile value may wrap, never overflow.
+  const auto sum =
+      static_cast<std::uint64_t>(microseconds) + static_cast<std::uint64_t>(kEpoch.count());
+  return WallTime{std::chrono::microseconds{static_cast<std::int64_t>(sum)}};
+}
+
+std::int64_t to_postgres_time(WallTime time) {
+  return (time.time_since_epoch() - kEpoch).count();
+}
+
+namespace {
+
+template <typename Reader>
+BeginMessage read_begin(Reader& reader) {
+  BeginMessage begin;
+  begin.commit_lsn = reader.template integer<std::uint64_t>();
+  begin.commit_time = reader.time();
+  begin.xid = reader.template integer<std::uint32_t>();
+  return begin;
+}
+
+template <typename Reader>
+CommitMessage read_commit(Reader& reader) {
+  CommitMessage commit;
+  reader.template integer<std::uint8_t>();  // flags, unused by the protocol
+  commit.commit_lsn = reader.template integer<std::uint64_t>();
+  commit.end_lsn = reader.template integer<std::uint64_t>();
+  commit.commit_time = reader.time();
+  return commit;
+}
+
+template <typename Reader>
+RelationMessage read_relation(Reader& reader) {
+  RelationMessage relation;
+  relation.relation = reader.template integer<std::uint32_t>();
+  relation.schema = reader.string();
+  relation.table = reader.string();
+  relation.identity = reader.character();
+  const auto count = reader.template integer<std::uint16_t>();
+  for (unsigned i = 0; i < count; ++i) {
+    RelationColumn column;
+    column.identity = (reader.template integer<std::uint8_t>() & 1U) != 0;
+    column.name = reader.string();
+    column.type_oid = reader.template integer<std::uint32_t>();
+    column.type_modifier = reader.template integer<std::int32_t>();
+    relation.columns.push_back(column);
+  }
+  return relation;
+}
+
+template <typename Reader>
+TruncateMessage read_truncate(Reader& reader) {
+  TruncateMessage truncate;
+  const auto count = reader.template integer<std::uint32_t>();
+  const auto flags = reader.template integer<std::uint8_t>();
+  truncate.cascade = (flags & 1U) != 0;
+  truncate.restart_identity = (flags & 2U) != 0;
+  // Checked before anything is allocated: the count comes from outside.
+  if (count > reader.left() / sizeof(std::uint32_t)) {
+    throw reader.malformed("it announces more tables than it holds");
+  }
+  for (std::uint32_t i = 0; i < count; ++i) {
+    truncate.relations.push_back(reader.template integer<std::uint32_t>());
+  }
+  return truncate;
+}
+
+template <typename Reader>
+LogicalMessage read_logical_message(Reader& reader) {
+  LogicalMessage message;
+  message.transactional = (reader.template integer<std::uint8_t>() & 1U) != 0;
+  message.lsn = reader.template integer<std::uint64_t>();
+  message.prefix = reader.string();
+  message.content = reader.take(reader.template integer<std::uint32_t>());
+  return message;
+}
+
+}  // namespace
+
+Row PgoutputDecoder::read_row(Reader& reader, std::vector<Value>& row) {
+  const auto count = reader.integer<std::uint16_t>();
+  row.clear();
+  for (unsigned i = 0; i < count; ++i) {
+    switch (reader.character()) {
+      case 'n':
+        row.push_back(Value::null());
+        break;
+      case 'u':
+        row.push_back(Value::unchanged());
+        break;
+      case 't':
+        row.push_back(Value::text(reader.take(reader.integer<std::uint32_t>())));
+        break;
+      case 'b':
+        row.push_back(Value::binary(reader.take(reader.integer<std::uint32_t>())));
+        break;
+      default:
+        throw reader.malformed("a column is of no known kind");
+    }
+  }
+  return row;
+}
+
+UpdateMessage PgoutputDecoder::read_update(Reader& reader) {
+  UpdateMessage update;
+  update.relation = reader.integer<std::uint32_t>();
+  char kind = reader.character();
+  if (kind == 'K' || kind == 'O') {
+    update.old_kind = kind;
+    update.old_row = read_row(reader, old_row_);
+    kind = reader.character();
+  }
+  if (kind != 'N') {
+    throw reader.malformed("an update has no new row");
+  }
+  update.row = read_row(reader, row_);
+  return update;
+}
+
+const PgoutputMessage& PgoutputDecoder::decode(std::string_view bytes) {
+  Reader reader(bytes, "pgoutput message");
+  const char kind = reader.character();
+  switch (kind) {
+    case 'B':
+      message_ = read_begin(reader);
+      break;
+    case 'C':
+      message_ = read_commit(reader);
+      break;
+    case 'O': {
+      OriginMessage origin;
+      origin.origin_lsn = reader.integer<std::uint64_t>();
+      origin.name = reader.string();
+      message_ = origin;
+      break;
+    }
+    case 'R':
+      message_ = read_relation(reader);
+      break;
+    case 'Y': {
+      TypeMessage type;
+      type.type_oid = reader.integer<std::uint32_t>();
+      type.schema = reader.string();
+      type.name = reader.string();
+      message_ = type;
+      break;
+    }
+    case 'I': {
+      InsertMessage insert;
+      insert.relation = reader.integer<std::uint32_t>();
+      if (reader.character() != 'N') {
+        throw reader.malformed("an insert has no new row");
+      }
+      insert.row = read_row(reader, row_);
+      message_ = insert;
+      break;
+    }
+    case 'U':
+      message_ = read_update(reader);
+      break;
+    case 'D': {
+      DeleteMessage erase;
+      erase.relation = reader.integer<std::uint32_t>();
+      erase.old_kind = reader.character();
+      if (erase.old_kind != 'K' && erase.old_kind != 'O') {
+        throw reader.malformed("a delete has no old row");
+      }
+      erase.old_row = read_row(reader, old_row_);
+      message_ = erase;
+      break;
+    }
+    case 'T':
+      message_ = read_truncate(reader);
+      break;
+    case 'M':
+      message_ = read_logical_message(reader);
+      break;
+    default:
+      throw reader.malformed(
+          fmt::format("a message of unknown type 0x{:02x}", static_cast<unsigned char>(kind)));
+  }
+  reader.expect_end();
+  return message_;
+}
+
+}  // namespace headgate::source::postgres

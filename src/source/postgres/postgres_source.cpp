@@ -1,0 +1,31 @@
+#include "source/postgres/postgres_source.hpp"
+
+#include <utility>
+
+namespace headgate::source::postgres {
+
+PostgresSource::PostgresSource(Options options, const Clock& clock, Logger log)
+    : session_(std::move(options), log),
+      cdc_(session_, clock, log),
+      snapshot_(session_, clock, log) {}
+
+LSN PostgresSource::current_end() {
+  return LSN::parse(session_.catalog()
+                        .exec("SELECT pg_current_wal_insert_lsn()", "ask for the log's end")
+                        .value(0, 0));
+}
+
+SourceHealth PostgresSource::health() {
+  SourceHealth health;
+  pq::Connection& connection = session_.catalog();
+  health.server_version = connection.exec("SHOW server_version", "ask for the version").text(0, 0);
+  health.slot = session_.options().slot;
+  if (const auto slot = find_slot(connection, session_.options().slot)) {
+    health.retained_bytes = slot->retained_bytes;
+    health.wal_status = slot->wal_status;
+    health.safe_wal_bytes = slot->safe_wal_bytes;
+  }
+  return health;
+}
+
+}  // namespace headgate::source::postgres

@@ -1,0 +1,32 @@
+// A PostgreSQL database as a source, read by logical replication.
+
+#pragma once
+
+#include "base/log.hpp"
+#include "pipeline/capturer.hpp"
+#include "source/postgres/bulk_copy.hpp"
+#include "source/postgres/logical_capturer.hpp"
+#include "source/postgres/options.hpp"
+#include "source/postgres/session.hpp"
+
+namespace headgate::source::postgres {
+
+class PostgresSource final : public Source {
+ public:
+  // `clock` must outlive the source. Connects to nothing yet.
+  PostgresSource(Options options, const Clock& clock, Logger log);
+
+  Findings check(const std::vector<Position>& sinks) override { return session_.check(sinks); }
+  History prepare(const std::vector<Position>& sinks) override { return session_.prepare(sinks); }
+  LSN current_end() override;
+  Capturer& cdc() override { return cdc_; }
+  Capturer& snapshot() override { return snapshot_; }
+  SourceHealth health() override;
+
+ private:
+  Session session_;
+  LogicalCapturer cdc_;
+  BulkCopy snapshot_;
+};
+
+}  // namespace headgate::source::postgres

@@ -1,0 +1,52 @@
+// The publications that pgoutput reads from.
+//
+// `<publication>` carries everything; `<publication>_append` carries the inserts and truncates of
+// tables without a usable replica identity. In the first one, such a table would make the
+// application's own UPDATE and DELETE fail.
+
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "db/pq/connection.hpp"
+#include "pipeline/finding.hpp"
+#include "source/postgres/selection.hpp"
+
+namespace headgate::source::postgres {
+
+// A table as a publication publishes it.
+struct PublishedTable {
+  TableName name;
+  std::vector<std::string> columns;  // a column list; empty: all
+  std::string row_filter;            // SQL condition; empty: all rows
+};
+
+struct PublicationPlan {
+  // To run, in order, when something is missing; each with what it is for.
+  struct Statement {
+    std::string sql;
+    std::string purpose;
+  };
+  std::vector<Statement> missing;
+  // What stands in the way and no statement above mends.
+  Findings findings;
+};
+
+// What has to be done so that `selection` is published under `name`. A table that an *existing*
+// publication does not hold is a finding when `following` (sinks hold a position: rows of it that
+// are there already would never be copied).
+PublicationPlan plan_publications(pq::Connection& connection, const std::string& name,
+                                  const Selection& selection, bool following);
+
+// Runs the statements of `plan`. Throws Error{kOperator} with the statement to be run by an owner
+// when this user may not.
+void create_publications(pq::Connection& connection, const PublicationPlan& plan);
+
+// The names to ask pgoutput for: those of the two that exist.
+std::vector<std::string> publication_names(pq::Connection& connection, const std::string& name);
+
+// What the publications publish now, by table.
+std::vector<PublishedTable> published_tables(pq::Connection& connection, const std::string& name);
+
+}  // namespace headgate::source::postgres

@@ -1,0 +1,155 @@
+#include "source/postgres/replication_stream.hpp"
+
+#include <poll.h>
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "core/lsn.hpp"
+#include "source/postgres/pgoutput_decoder.hpp"
+#include "source/postgres/wire_reader.hpp"
+
+namespace headgate::source::postgres {
+namespace {
+
+void put_integer(std::string& message, std::uint64_t value) {
+  for (int shift = 56; shift >= 0; shift -= 8) {
+    message.push_back(static_cast<char>(value >> shift & 0xFF));
+  }
+}
+
+int milliseconds_until(TimePoint deadline, TimePoint now) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - now);
+  return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 60000));
+}
+
+}  // namespace
+
+ReplicationStream::ReplicationStream(const pq::ConnectOptions& options)
+    : connection_([&] {
+        pq::ConnectOptions replication = options;
+        replication.replication = true;
+        return replication;
+      }()) {}
+
+SystemIdentity ReplicationStream::identify() {
+  const pq::Result answer = connection_.exec("IDENTIFY_SYSTEM", "identify the source server");
+  SystemIdentity identity;
+  identity.system_id = answer.text(0, 0);
+  identity.timeline = static_cast<std::uint32_t>(answer.integer(0, 1));
+  identity.flushed_lsn = LSN::parse(answer.value(0, 2)).to_postgres();
+  identity.database = answer.text(0, 3);
+  return identity;
+}
+
+CreatedSlot ReplicationStream::create_slot(const std::string& name, SlotLife life,
+                                           Snapshot snapshot, Duration patience) {
+  // The form without parentheses is understood by every version since 10.
+  const std::string command =
+      fmt::format("CREATE_REPLICATION_SLOT {}{} LOGICAL pgoutput {}", pq::quote_identifier(name),
+                  life == SlotLife::kTemporary ? " TEMPORARY" : "",
+                  snapshot == Snapshot::kExport ? "EXPORT_SNAPSHOT" : "NOEXPORT_SNAPSHOT");
+  const std::string doing = "create replication slot " + name;
+
+  if (PQsendQuery(connection_.get(), command.c_str()) != 1) {
+    throw connection_.error(nullptr, doing);
+  }
+  const SystemClock clock;
+  const TimePoint deadline = clock.now() + patience;
+  while (PQisBusy(connection_.get()) != 0) {
+    if (clock.now() >= deadline) {
+      throw Error{
+          ErrorKind::kTransient,
+          fmt::format("source: replication slot {} is not ready yet: it waits for "
+                      "transactions that were open when it was asked for",
+                      name),
+          "end long or idle transactions (pg_stat_activity, oldest xact_start) and prepared "
+          "ones (pg_prepared_xacts)"};
+    }
+    wait(std::min(deadline, clock.now() + std::chrono::seconds(1)), clock);
+  }
+  pq::Result answer(PQgetResult(connection_.get()));
+  while (const pq::Result rest{PQgetResult(connection_.get())}) {
+  }
+  connection_.expect(answer, {PGRES_TUPLES_OK}, doing);
+  return {LSN::parse(answer.value(0, 1)).to_postgres(),
+          answer.is_null(0, 2) ? std::string{} : answer.text(0, 2)};
+}
+
+void ReplicationStream::start(const std::string& slot, std::uint64_t from,
+                              const std::string& options) {
+  connection_.copy_begin(
+      fmt::format("START_REPLICATION SLOT {} LOGICAL {} ({})", pq::quote_identifier(slot),
+                  LSN::from_postgres(from).to_string(), options),
+      fmt::format("read replication slot {}", slot));
+}
+
+std::optional<ReplicationStream::Received> ReplicationStream::receive() {
+  char* message = nullptr;
+  const int size = PQgetCopyData(connection_.get(), &message, 1);
+  buffer_.reset(message);
+  if (size > 0) {
+    return parse({message, static_cast<std::size_t>(size)});
+  }
+  if (size == 0) {
+    return std::nullopt;
+  }
+  const pq::Result result(PQgetResult(connection_.get()));
+  if (result.get() != nullptr && result.status() == PGRES_FATAL_ERROR) {
+    throw connection_.error(result.get(), "read the replication stream");
+  }
+  if (connection_.lost()) {
+    throw connection_.error(nullptr, "read the replication stream");
+  }
+  throw Error{ErrorKind::kTransient, "source: the server ended the replication stream"};
+}
+
+ReplicationStream::Received ReplicationStream::parse(std::string_view message) {
+  WireReader reader(message, "replication message");
+  Received received;
+  switch (reader.character()) {
+    case 'w':
+      // Start, end and send time. For a logical stream the LSNs are no position (they are not
+      // monotonic and often 0), so nothing is taken from here.
+      reader.take(3 * sizeof(std::uint64_t));
+      received.payload = reader.take(reader.left());
+      return received;
+    case 'k':
+      received.sent_lsn = reader.integer<std::uint64_t>();
+      reader.integer<std::uint64_t>();  // the server's clock
+      received.reply_wanted = reader.integer<std::uint8_t>() != 0;
+      return received;
+    default:
+      throw reader.malformed("neither data nor a keep-alive");
+  }
+}
+
+void ReplicationStream::wait(TimePoint deadline, const Clock& clock) {
+  pollfd waiting{connection_.socket(), POLLIN, 0};
+  const int ready = ::poll(&waiting, 1, milliseconds_until(deadline, clock.now()));
+  if (ready > 0 && PQconsumeInput(connection_.get()) != 1) {
+    throw connection_.error(nullptr, "read the replication stream");
+  }
+}
+
+void ReplicationStream::send_status(std::uint64_t received, std::uint64_t durable, WallTime now) {
+  std::string message = "r";
+  put_integer(message, std::max(received, durable));
+  put_integer(message, durable);  // flush: what lets the slot discard its log
+  put_integer(message, durable);  // apply
+  put_integer(message, static_cast<std::uint64_t>(to_postgres_time(now)));
+  message.push_back(0);
+  if (PQputCopyData(connection_.get(), message.data(), static_cast<int>(message.size())) != 1 ||
+      PQflush(connection_.get()) < 0) {
+    throw connection_.error(nullptr, "send status to the source");
+  }
+}
+
+void ReplicationStream::end() noexcept {
+  if (!connection_.lost() && PQputCopyEnd(connection_.get(), nullptr) == 1) {
+    PQflush(connection_.get());
+  }
+}
+
+}  // namespace headgate::source::postgres

@@ -1,0 +1,82 @@
+// One walsender session: the copy-both stream of START_REPLICATION and the status we send back.
+//
+// Envelope: PostgreSQL documentation, "Streaming Replication Protocol". XLogData and keep-alives
+// come in; standby status updates go out.
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.hpp"
+#include "db/pq/connection.hpp"
+
+namespace headgate::source::postgres {
+
+// What IDENTIFY_SYSTEM says.
+struct SystemIdentity {
+  std::string system_id;
+  std::uint32_t timeline = 0;
+  std::uint64_t flushed_lsn = 0;
+  std::string database;
+};
+
+// A slot with the snapshot that goes with it.
+struct CreatedSlot {
+  std::uint64_t consistent_point = 0;
+  std::string snapshot;  // lives until the next command on this stream; empty when not exported
+};
+
+// Not thread-safe. Errors as pq::Connection's.
+class ReplicationStream {
+ public:
+  explicit ReplicationStream(const pq::ConnectOptions& options);
+
+  SystemIdentity identify();
+
+  enum class SlotLife { kPermanent, kTemporary };
+  enum class Snapshot { kNone, kExport };
+
+  // Creates a pgoutput slot. The server waits for every transaction that runs now to end; after
+  // `patience` this gives up with Error{kTransient} and leaves no slot behind.
+  CreatedSlot create_slot(const std::string& name, SlotLife life, Snapshot snapshot,
+                          Duration patience);
+
+  // `options` is the parenthesised list for pgoutput.
+  void start(const std::string& slot, std::uint64_t from, const std::string& options);
+
+  // One message of the stream: the plugin's bytes, or the LSN of a keep-alive. Memory is valid
+  // until the next receive().
+  struct Received {
+    std::string_view payload;    // empty for a keep-alive
+    std::uint64_t sent_lsn = 0;  // keep-alive: all before it has been decoded and sent
+    bool reply_wanted = false;
+  };
+
+  // What has arrived already, or nothing. Never waits.
+  std::optional<Received> receive();
+
+  // Waits until something may have arrived, or `deadline`.
+  void wait(TimePoint deadline, const Clock& clock);
+
+  // Received up to, and durable in every sink up to.
+  void send_status(std::uint64_t received, std::uint64_t durable, WallTime now);
+
+  // Ends the stream politely, so that the server lets go of the slot at once. Never throws.
+  void end() noexcept;
+
+ private:
+  Received parse(std::string_view message);
+
+  struct BufferDeleter {
+    void operator()(char* buffer) const { PQfreemem(buffer); }
+  };
+
+  pq::Connection connection_;
+  std::unique_ptr<char, BufferDeleter> buffer_;
+};
+
+}  // namespace headgate::source::postgres

@@ -1,0 +1,255 @@
+#include "source/postgres/session.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "source/postgres/catalog.hpp"
+
+namespace headgate::source::postgres {
+namespace {
+
+// Creating a slot waits for every open transaction; longer than this is worth a word to the user.
+constexpr Duration kSlotPatience = std::chrono::seconds(30);
+
+bool empty(const PublicationPlan& plan) {
+  return plan.missing.empty();
+}
+
+Findings published_findings(const PublicationPlan& plan) {
+  Findings findings = plan.findings;
+  for (const PublicationPlan::Statement& statement : plan.missing) {
+    findings.push_back(
+        Finding::planned("source: headgate will " + statement.purpose, statement.sql));
+  }
+  return findings;
+}
+
+void append(Findings& all, Findings more) {
+  all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
+
+}  // namespace
+
+Session::Session(Options options, Logger log)
+    : options_(std::move(options)), filter_(options_.tables), log_(std::move(log)) {}
+
+pq::Connection& Session::catalog() {
+  if (!catalog_ || catalog_->lost()) {
+    catalog_.reset();
+    catalog_ = std::make_unique<pq::Connection>(session_options(options_));
+  }
+  return *catalog_;
+}
+
+pq::ConnectOptions Session::replication_options() const {
+  pq::ConnectOptions connect = session_options(options_);
+  if (options_.decoding_work_mem) {
+    connect.settings.emplace_back("logical_decoding_work_mem", *options_.decoding_work_mem);
+  }
+  return connect;
+}
+
+Findings Session::check_server() {
+  Findings findings;
+  pq::Connection& connection = catalog();
+  if (connection.server_version() < 100000) {
+    findings.push_back(Finding::error("source: the server is older than PostgreSQL 10",
+                                      "upgrade it: older servers have no logical replication"));
+    return findings;
+  }
+  const pq::Result settings = connection.exec(
+      "SELECT current_setting('wal_level'), rolreplication OR rolsuper, current_user, "
+      "current_setting('server_version') FROM pg_roles WHERE rolname = current_user",
+      "read the server's settings");
+  findings.push_back(Finding::ok("source: PostgreSQL " + settings.text(0, 3)));
+  if (settings.value(0, 0) == "logical") {
+    findings.push_back(Finding::ok("source: wal_level is logical"));
+  } else {
+    findings.push_back(
+        Finding::error(fmt::format("source: wal_level is {}, and logical replication needs logical",
+                                   settings.value(0, 0)),
+                       "ALTER SYSTEM SET wal_level = 'logical'; then restart the server"));
+  }
+  // Managed services grant a role instead of the attribute; there the connection itself decides.
+  const bool managed = connection
+                           .exec(
+                               "SELECT 1 FROM pg_roles WHERE rolname IN ('rds_replication', "
+                               "'cloudsqlsuperuser', 'azure_pg_admin')",
+                               "look for managed roles")
+                           .rows() > 0;
+  if (settings.boolean(0, 1) || managed) {
+    findings.push_back(Finding::ok("source: user may replicate"));
+  } else {
+    findings.push_back(Finding::error(
+        fmt::format("source: user {} may not replicate", settings.value(0, 2)),
+        fmt::format("ALTER ROLE {} REPLICATION;", pq::quote_identifier(settings.value(0, 2)))));
+  }
+  return findings;
+}
+
+Findings Session::check(const std::vector<Position>& sinks) {
+  Findings findings = check_server();
+  if (std::any_of(findings.begin(), findings.end(),
+                  [](const Finding& finding) { return finding.level == Finding::Level::kError; })) {
+    return findings;
+  }
+  ReplicationStream stream(replication_options());
+  const SystemIdentity identity = stream.identify();
+  append(findings, check_history(read_history(identity), sinks));
+
+  pq::Connection& connection = catalog();
+  const Selection selection =
+      select_tables(list_tables(connection), filter_, options_.keyless, findings);
+  const std::string user = connection.exec("SELECT current_user", "ask for the user").text(0, 0);
+  for (const CatalogTable* table : selection.all()) {
+    if (!table->readable) {
+      findings.push_back(Finding::error(
+          fmt::format("source: user {} may not read table {}", user, table->name.to_string()),
+          fmt::format("GRANT USAGE ON SCHEMA {} TO {}; GRANT SELECT ON {} TO {};",
+                      pq::quote_identifier(table->name.schema), pq::quote_identifier(user),
+                      quoted(table->name), pq::quote_identifier(user))));
+    }
+  }
+  for (const CatalogTable& table : selection.appended) {
+    findings.push_back(Finding::warning(
+        fmt::format("source: table {} has no usable key: its inserts are mirrored, its updates and "
+                    "deletes are not",
+                    table.name.to_string()),
+        fmt::format("ALTER TABLE {} ADD PRIMARY KEY (…); to mirror everything",
+                    quoted(table.name))));
+  }
+  append(findings, published_findings(plan_publications(connection, options_.publication, selection,
+                                                        !sinks.empty())));
+  const auto slot = find_slot(connection, options_.slot);
+  append(findings, check_slot(slot, options_.slot, identity.database, sinks));
+  findings.push_back(
+      slot
+          ? Finding::ok("source: replication slot " + options_.slot + " exists")
+          : Finding::planned("source: headgate will create replication slot " + options_.slot, {}));
+  return findings;
+}
+
+History Session::prepare(const std::vector<Position>& sinks) {
+  const Findings findings = check(sinks);
+  for (const Finding& finding : findings) {
+    if (finding.level == Finding::Level::kWarning) {
+      log_->warn("{} remedy=\"{}\"", finding.what, finding.remedy);
+    }
+  }
+  require(findings);
+
+  pq::Connection& connection = catalog();
+  Findings ignored;
+  const Selection selection =
+      select_tables(list_tables(connection), filter_, options_.keyless, ignored);
+  const PublicationPlan plan =
+      plan_publications(connection, options_.publication, selection, !sinks.empty());
+  if (!empty(plan)) {
+    create_publications(connection, plan);
+    log_->info("publication ready name={} tables={} append_only={}", options_.publication,
+               selection.keyed.size(), selection.appended.size());
+  }
+
+  ReplicationStream stream(replication_options());
+  history_ = read_history(stream.identify());
+  if (!find_slot(connection, options_.slot)) {
+    const CreatedSlot slot =
+        stream.create_slot(options_.slot, ReplicationStream::SlotLife::kPermanent,
+                           ReplicationStream::Snapshot::kNone, kSlotPatience);
+    log_->info("replication slot created name={} lsn={}", options_.slot,
+               LSN::from_postgres(slot.consistent_point).to_string());
+  }
+  return history_;
+}
+
+void Session::verify(const SystemIdentity& identity, const Position& resume) {
+  const History now = read_history(identity);
+  if (now != history_) {
+    throw Error{
+        ErrorKind::kPositionLost,
+        fmt::format("source: the server is another one, or was promoted: its history is {}, "
+                    "ours is {}",
+                    now.text, history_.text),
+        "point source.dsn back to the server that this pipeline follows"};
+  }
+  std::vector<Position> positions;
+  if (!resume.empty()) {
+    positions.push_back(resume);
+  }
+  const auto slot = find_slot(catalog(), options_.slot);
+  if (!slot) {
+    throw Error{ErrorKind::kPositionLost,
+                fmt::format("source: replication slot {} does not exist", options_.slot),
+                "it was dropped while headgate was running"};
+  }
+  require(check_slot(slot, options_.slot, identity.database, positions));
+}
+
+History Session::read_history(const SystemIdentity& identity) {
+  const std::string database =
+      catalog()
+          .exec("SELECT oid FROM pg_database WHERE datname = current_database()",
+                "identify the database")
+          .text(0, 0);
+  return {fmt::format("postgres:{}:{}:{}", identity.system_id, identity.timeline, database)};
+}
+
+Findings Session::check_history(const History& history, const std::vector<Position>& sinks) const {
+  Findings findings;
+  for (const Position& position : sinks) {
+    if (position.history != history) {
+      findings.push_back(Finding::error(
+          fmt::format(
+              "source: a sink follows history {}, and this server's is {} (system, timeline, "
+              "database): their LSNs have no common order",
+              position.history.text, history.text),
+          "point source.dsn to the server that this pipeline follows, or give the pipeline another "
+          "name",
+          ErrorKind::kPositionLost));
+    }
+  }
+  return findings;
+}
+
+std::vector<Session::CopyTable> Session::copy_tables(pq::Connection& connection) {
+  Findings findings;
+  const Selection selection =
+      select_tables(list_tables(connection), filter_, options_.keyless, findings);
+  const std::vector<PublishedTable> published = published_tables(connection, options_.publication);
+  std::vector<CopyTable> copies;
+  for (const CatalogTable* table : selection.all()) {
+    const auto found =
+        std::find_if(published.begin(), published.end(),
+                     [&](const PublishedTable& entry) { return entry.name == table->name; });
+    if (found == published.end()) {
+      continue;  // its changes would never follow
+    }
+    CopyTable copy;
+    copy.schema = std::make_shared<const TableSchema>(
+        build_schema(connection, table->oid, table->name, table->identity,
+                     published_columns(connection, *table, found->columns)));
+    copy.partitioned = table->partitioned;
+    copy.row_filter = found->row_filter;
+    copies.push_back(std::move(copy));
+  }
+  return copies;
+}
+
+TableSchemaPtr Session::schema_of(const RelationMessage& relation) {
+  const TableName name{relation.schema.empty() ? "pg_catalog" : std::string(relation.schema),
+                       std::string(relation.table)};
+  if (!filter_.matches(name)) {
+    return nullptr;
+  }
+  std::vector<ColumnDescription> columns;
+  for (const RelationColumn& column : relation.columns) {
+    columns.push_back(
+        {std::string(column.name), column.type_oid, column.type_modifier, column.identity});
+  }
+  return std::make_shared<const TableSchema>(
+      build_schema(catalog(), relation.relation, name, relation.identity, columns));
+}
+
+}  // namespace headgate::source::postgres

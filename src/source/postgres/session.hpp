@@ -1,0 +1,74 @@
+// What the capturers of one PostgreSQL source share: options, catalog connection, checks, history.
+
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.hpp"
+#include "core/position.hpp"
+#include "db/pq/connection.hpp"
+#include "pipeline/finding.hpp"
+#include "pipeline/table_filter.hpp"
+#include "source/postgres/options.hpp"
+#include "source/postgres/pgoutput_decoder.hpp"
+#include "source/postgres/publications.hpp"
+#include "source/postgres/replication_stream.hpp"
+#include "source/postgres/selection.hpp"
+#include "source/postgres/slots.hpp"
+
+namespace headgate::source::postgres {
+
+// Not thread-safe.
+class Session {
+ public:
+  Session(Options options, Logger log);
+
+  const Options& options() const { return options_; }
+
+  // The catalog connection; connects (again) where it is lost.
+  pq::Connection& catalog();
+
+  // What a walsender connection of ours needs.
+  pq::ConnectOptions replication_options() const;
+
+  // Checks server, tables, publication and slot without changing anything.
+  Findings check(const std::vector<Position>& sinks);
+
+  // check(), then creates publication and slot where they are missing. Returns the history.
+  History prepare(const std::vector<Position>& sinks);
+
+  // Before each START_REPLICATION: the same server, and the slot still reaches back to `resume`.
+  void verify(const SystemIdentity& identity, const Position& resume);
+
+  const History& history() const { return history_; }
+
+  // The tables to copy: selected and published, with the published columns.
+  struct CopyTable {
+    TableSchemaPtr schema;
+    bool partitioned = false;
+    std::string row_filter;
+  };
+  // Through `connection`, so that it sees the catalog of that connection's snapshot.
+  std::vector<CopyTable> copy_tables(pq::Connection& connection);
+
+  // The schema of a Relation message; null when the table is not captured.
+  TableSchemaPtr schema_of(const RelationMessage& relation);
+
+  // True when every captured column has a binary form that all parties can read.
+  bool binary() const { return options_.binary; }
+
+ private:
+  Findings check_server();
+  Findings check_history(const History& history, const std::vector<Position>& sinks) const;
+  History read_history(const SystemIdentity& identity);
+
+  Options options_;
+  TableFilter filter_;
+  Logger log_;
+  std::unique_ptr<pq::Connection> catalog_;
+  History history_;
+};
+
+}  // namespace headgate::source::postgres

@@ -1,0 +1,200 @@
+#include "source/postgres/transaction_assembler.hpp"
+
+#include <algorithm>
+#include <type_traits>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/error.hpp"
+
+namespace headgate::source::postgres {
+namespace {
+
+Error unexpected(const std::string& what) {
+  return Error{ErrorKind::kOperator, "source: the replication stream holds " + what,
+               "please report it, with the server's version"};
+}
+
+bool same(const RelationMessage& a, const RelationMessage& b) {
+  return a.schema == b.schema && a.table == b.table && a.identity == b.identity &&
+         std::equal(a.columns.begin(), a.columns.end(), b.columns.begin(), b.columns.end(),
+                    [](const RelationColumn& x, const RelationColumn& y) {
+                      return x.name == y.name && x.type_oid == y.type_oid &&
+                             x.type_modifier == y.type_modifier && x.identity == y.identity;
+                    });
+}
+
+// A copy whose names live in `names`.
+RelationMessage own_names(const RelationMessage& message, std::string& names) {
+  std::size_t size = message.schema.size() + message.table.size();
+  for (const RelationColumn& column : message.columns) {
+    size += column.name.size();
+  }
+  names.clear();
+  names.reserve(size);  // so that appending moves nothing that a view points at
+  const auto own = [&](std::string_view text) {
+    const std::size_t at = names.size();
+    names.append(text);
+    return std::string_view{names}.substr(at, text.size());
+  };
+  RelationMessage copy = message;
+  copy.schema = own(message.schema);
+  copy.table = own(message.table);
+  for (RelationColumn& column : copy.columns) {
+    column.name = own(column.name);
+  }
+  return copy;
+}
+
+}  // namespace
+
+void TransactionAssembler::reset(History history) {
+  history_ = std::move(history);
+  relations_.clear();
+  current_.reset();
+  handed_over_ = false;
+  last_end_lsn_ = 0;
+}
+
+void TransactionAssembler::add(const PgoutputMessage& message, std::vector<TransactionPtr>& out) {
+  std::visit(
+      [&](const auto& event) {
+        using Event = std::decay_t<decltype(event)>;
+        if constexpr (std::is_same_v<Event, CommitMessage>) {
+          add(event, out);
+        } else if constexpr (std::is_same_v<Event, TypeMessage> ||
+                             std::is_same_v<Event, OriginMessage> ||
+                             std::is_same_v<Event, LogicalMessage>) {
+          // Types are looked up in the catalog, which knows more than the message says.
+        } else {
+          add(event);
+        }
+      },
+      message);
+  if (current_ != nullptr && current_->memory_bytes() >= portion_bytes_) {
+    hand_over(handed_over_ ? Portion::kMiddle : Portion::kFirst, out);
+  }
+}
+
+void TransactionAssembler::add(const BeginMessage& begin) {
+  if (current_ != nullptr) {
+    throw unexpected("a BEGIN within a transaction");
+  }
+  current_ = std::make_unique<Transaction>(std::to_string(begin.xid),
+                                           LSN::from_postgres(begin.commit_lsn), clock_.wall_now());
+  current_->set_commit_time(begin.commit_time);
+  handed_over_ = false;
+}
+
+void TransactionAssembler::add(const CommitMessage& commit, std::vector<TransactionPtr>& out) {
+  Transaction& transaction = current();
+  if (transaction.commit_lsn() != LSN::from_postgres(commit.commit_lsn) ||
+      commit.end_lsn <= commit.commit_lsn) {
+    throw unexpected("a COMMIT that does not fit its BEGIN");
+  }
+  last_end_lsn_ = commit.end_lsn;
+  transaction.end_position = {LSN::from_postgres(commit.end_lsn), history_};
+  if (!handed_over_ && transaction.changes().empty()) {
+    current_.reset();
+    return;
+  }
+  hand_over(handed_over_ ? Portion::kLast : Portion::kWhole, out);
+}
+
+// Gives the current object away; after anything but the last portion, a new one goes on.
+void TransactionAssembler::hand_over(Portion portion, std::vector<TransactionPtr>& out) {
+  std::unique_ptr<Transaction> done = std::move(current_);
+  done->portion = portion;
+  if (!ends(portion)) {
+    current_ = std::make_unique<Transaction>(done->id(), done->commit_lsn(), done->created_at());
+    current_->set_commit_time(done->commit_time());
+    current_->set_first_ordinal(done->next_ordinal());
+    handed_over_ = true;
+  }
+  out.push_back(std::move(done));
+}
+
+void TransactionAssembler::add(const RelationMessage& message) {
+  Relation& relation = relations_[message.relation];
+  if (!relation.raw_names.empty() && same(relation.raw, message)) {
+    return;  // repeated after an invalidation that changed nothing for us
+  }
+  relation.raw = own_names(message, relation.raw_names);
+  TableSchemaPtr schema = lookup_(relation.raw);
+  const bool unchanged = relation.schema && schema && *relation.schema == *schema;
+  if (!unchanged) {
+    relation.schema = std::move(schema);
+  }
+}
+
+void TransactionAssembler::add(const InsertMessage& insert) {
+  Transaction& transaction = current();
+  if (const TableSchemaPtr& schema = schema_of(insert.relation)) {
+    transaction.add_change(schema, Operation::kInsert, keep(*schema, insert.row));
+  }
+}
+
+void TransactionAssembler::add(const UpdateMessage& update) {
+  Transaction& transaction = current();
+  const TableSchemaPtr& schema = schema_of(update.relation);
+  if (!schema) {
+    return;
+  }
+  const Row before = update.old_kind == 0 ? Row{} : keep(*schema, update.old_row);
+  Row data = keep(*schema, update.row);
+  if (update.old_kind == 'O') {
+    // The whole old row is here, so nothing needs to stay unknown.
+    const auto complete = transaction.arena().array<Value>(data.size());
+    for (std::size_t i = 0; i < data.size(); ++i) {
+      complete[i] = data[i].is_unchanged() ? before[i] : data[i];
+    }
+    data = complete;
+  }
+  Change& change = transaction.add_change(schema, Operation::kUpdateAfter, data, before);
+  change.key_only = update.old_kind == 'K';
+}
+
+void TransactionAssembler::add(const DeleteMessage& erase) {
+  Transaction& transaction = current();
+  if (const TableSchemaPtr& schema = schema_of(erase.relation)) {
+    Change& change =
+        transaction.add_change(schema, Operation::kDelete, keep(*schema, erase.old_row));
+    change.key_only = erase.old_kind == 'K';
+  }
+}
+
+void TransactionAssembler::add(const TruncateMessage& truncate) {
+  Transaction& transaction = current();
+  for (const std::uint32_t relation : truncate.relations) {
+    if (const TableSchemaPtr& schema = schema_of(relation)) {
+      transaction.add_change(schema, Operation::kTruncate, {});
+    }
+  }
+}
+
+Transaction& TransactionAssembler::current() {
+  if (current_ == nullptr) {
+    throw unexpected("a change or COMMIT outside a transaction");
+  }
+  return *current_;
+}
+
+const TableSchemaPtr& TransactionAssembler::schema_of(std::uint32_t relation) const {
+  const auto found = relations_.find(relation);
+  if (found == relations_.end()) {
+    throw unexpected(fmt::format("a change of relation {}, which was never described", relation));
+  }
+  return found->second.schema;
+}
+
+// The row, copied into the current transaction.
+Row TransactionAssembler::keep(const TableSchema& schema, Row row) {
+  if (row.size() != schema.columns.size()) {
+    throw unexpected(fmt::format("a row of {} columns for table {} with {}", row.size(),
+                                 schema.name.to_string(), schema.columns.size()));
+  }
+  return current_->copy_row(row);
+}
+
+}  // namespace headgate::source::postgres

@@ -1,0 +1,44 @@
+// Mirror mode: each captured table is kept as the same table in the sink.
+
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "pipeline/transformer.hpp"
+#include "transform/mirror_options.hpp"
+
+namespace headgate {
+
+// How the sink names tables.
+enum class SinkNaming {
+  kSchemas,  // schema.table
+  kFlat,  // no schemas: `public` and `dbo` tables under their bare name, others as "schema.table"
+};
+
+// Not thread-safe; one per sink.
+class Mirror final : public Transformer {
+ public:
+  Mirror(MirrorOptions options, SinkNaming naming)
+      : options_(std::move(options)), naming_(naming) {}
+
+  void transform(const TransformContext& context, const Transaction& transaction,
+                 const BatchContext& batch, DataSet& out) override;
+
+ private:
+  const SinkConfigPtr& config_for(const TransformContext& context, const TableSchemaPtr& schema);
+  TableName target_name(const TableName& source) const;
+
+  MirrorOptions options_;
+  SinkNaming naming_;
+
+  // The newest version of each table, and which objects of the source are known to describe it:
+  // equal descriptions come in several objects (one per connection, one for the copy).
+  struct Target {
+    SinkConfigPtr config;
+    TableSchemaPtr described_by;
+  };
+  std::map<TableName, Target> targets_;
+};
+
+}  // namespace headgate
