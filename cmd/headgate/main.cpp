@@ -45,6 +45,12 @@ int dispatch(const CLI::App& app, const Arguments& arguments) {
   if (app.got_subcommand("demo")) {
     return demo_command(arguments.demo);
   }
+  if (app.get_subcommands().empty() || arguments.config.empty()) {
+    // Asked for here and not of CLI11, which would say so before it named an unknown option.
+    fmt::print(stderr, "headgate: {}\n  headgate --help shows how to begin\n",
+               app.get_subcommands().empty() ? "which command?" : "--config FILE is missing");
+    return kExitUsage;
+  }
   const Config config = load_config(arguments.config);
   if (app.got_subcommand("run")) {
     return run_command(config, arguments.until);
@@ -63,11 +69,10 @@ int dispatch(const CLI::App& app, const Arguments& arguments) {
 }
 
 void define_commands(CLI::App& app, Arguments& arguments) {
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);
   app.footer(kFooter);
   const auto with_config = [&](CLI::App* command) {
-    command->add_option("-c,--config", arguments.config, "the pipeline's configuration file")
-        ->required();
+    command->add_option("-c,--config", arguments.config, "the pipeline's configuration file");
     return command;
   };
 

@@ -61,7 +61,8 @@ std::optional<std::string> read_decoding_work_mem(const Section& source) {
   std::string size = text->value;
   const bool server_notation = size.ends_with("kB") || size.ends_with("MB") || size.ends_with("GB");
   if (server_notation) {
-    size.insert(size.size() - 1, "i");
+    size.pop_back();
+    size += "iB";
   }
   const bool has_unit = size.ends_with("iB");
   const auto bytes = parse_size(size);

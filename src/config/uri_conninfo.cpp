@@ -93,6 +93,10 @@ class UriParser {
       conninfo_.problem = "the URI has more than one @: in a user or password it is written %40";
       return;
     }
+    if (ports.find_first_not_of("0123456789,") != ports.npos) {
+      conninfo_.problem = "the URI has a port that is no number: in a password, / is written %2F";
+      return;
+    }
     if (!rest_.empty() && rest_[0] != '/' && rest_[0] != '?') {
       conninfo_.problem = "the URI has something between its host and the database";
       return;

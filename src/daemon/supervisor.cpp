@@ -155,6 +155,14 @@ bool Supervisor::Session::open() {
     }
   }
   supervisor_.source_.prepare(positions);
+  const std::string place = supervisor_.source_.place();
+  for (const auto& worker : workers_) {
+    if (!place.empty() && worker->lane.unit.driver->place() == place) {
+      worker->step.refuse_tables([&source = supervisor_.source_](const TableName& table) {
+        return source.captures(table);
+      });
+    }
+  }
   runtime_.start_at(start);
   return true;
 }

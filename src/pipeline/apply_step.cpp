@@ -197,8 +197,18 @@ void ApplyStep::write_batch() {
 
 void ApplyStep::prepare(const DataSet& data, bool copying) {
   for (const SinkConfigPtr& table : data.configs) {
+    if (is_captured_ && is_captured_(table->output.name)) {
+      throw Error{
+          ErrorKind::kOperator,
+          fmt::format("table {} is captured from this very database: what is written to it "
+                      "would come back as a change",
+                      table->output.name.to_string()),
+          "mirror into a schema that is not captured (`mirror: { schema: … }`) or into another "
+          "database"};
+    }
     if (prepared_.insert(table).second) {
-      driver_.prepare_table(table);
+      driver_.prepare_table(table,
+                            position_.empty() ? MissingTable::kCreate : MissingTable::kRefuse);
     }
     if (copying && copying_.insert(table).second) {
       driver_.prepare_copy(*table, options_.existing_rows);

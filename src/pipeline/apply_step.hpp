@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstddef>
-#include <map>
+#include <functional>
 #include <optional>
 #include <set>
 #include <vector>
@@ -34,6 +34,9 @@ struct ApplyOptions {
   BackoffOptions backoff{};
 };
 
+// Tables of the sink that are tables of the source: writing to one would come back as a change.
+using IsCaptured = std::function<bool(const TableName&)>;
+
 // Takes what waits in the queue, up to a batch, and applies it in one transaction of the sink
 // together with the position. What the sink already holds is skipped. A lost sink is connected
 // again, and its own position decides what of the batch is still to be done: that alone settles a
@@ -45,6 +48,9 @@ class ApplyStep {
   // All references must outlive the step. `sink` is the sink's name in the configuration.
   ApplyStep(std::string sink, SinkDriver& driver, Transformer& transformer, DeliveryQueue& queue,
             SinkProgress& progress, const Clock& clock, ApplyOptions options, Logger log);
+
+  // Set once it is known that source and sink are one database; before the first batch.
+  void refuse_tables(IsCaptured is_captured) { is_captured_ = std::move(is_captured); }
 
   // Does one round: connects, or applies one batch, or makes commits durable, or waits.
   //
@@ -91,6 +97,7 @@ class ApplyStep {
   Logger log_;
   Backoff backoff_;
   TransformContext context_;
+  IsCaptured is_captured_;  // empty: none
 
   bool connected_ = false;
   bool was_connected_ = false;

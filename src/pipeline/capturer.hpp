@@ -10,6 +10,7 @@
 #include "base/clock.hpp"
 #include "core/batch_context.hpp"
 #include "core/position.hpp"
+#include "core/schema.hpp"
 #include "pipeline/finding.hpp"
 
 namespace headgate {
@@ -105,6 +106,13 @@ class Source {
   // Throws Error{kPositionLost} when one of them cannot be continued (I7), Error{kOperator} for a
   // setting, object or privilege that is missing, Error{kTransient} when the server is not there.
   virtual History prepare(const std::vector<Position>& sinks) = 0;
+
+  // The database it reads from, as SinkDriver::place() names those of sinks; empty when not known.
+  // REQUIRES: prepare() succeeded.
+  virtual std::string place() = 0;
+
+  // Whether changes of `table` would come back: a sink in the same place may not write to it.
+  virtual bool captures(const TableName& table) const = 0;
 
   // Where the source's log ends now: every transaction committed before this call ends at or before
   // it.

@@ -22,6 +22,12 @@ enum class ExistingRows : std::uint8_t {
   kKeep,     // leave them; a copied row of the same key overwrites
 };
 
+// What to do about a table that is not there.
+enum class MissingTable {
+  kCreate,  // its rows come with the first copy
+  kRefuse,  // its earlier rows were here and are gone, or were never copied: only a person knows
+};
+
 // A row of headgate_positions, as connect() found it.
 struct SinkPosition {
   // Empty while the first copy is not finished.
@@ -62,16 +68,20 @@ class SinkDriver {
   // is known: the second waits.
   virtual SinkPosition connect() = 0;
 
+  // Names the database that it writes to, so that a source in the same one is recognised; empty
+  // when no source can be. REQUIRES: connect() succeeded.
+  virtual std::string place() { return {}; }
+
   // Opens a transaction, locks the position row and checks that epoch and position are still what
   // this driver last wrote or read. Throws Error{kFenced} when they are not.
   virtual void begin() = 0;
 
-  // Makes `table` ready for its first operation since connect(): creates it, or checks that what is
-  // there can hold its rows. Idempotent. Within begin() … commit(), so that it becomes visible with
-  // its rows.
+  // Makes `table` ready for its first operation since connect(): checks that what is there can hold
+  // its rows, and does as `missing` says where nothing is. Idempotent. Within begin() … commit(),
+  // so that it becomes visible with its rows.
   //
   // Throws Error{kOperator} that names the difference and the statement that mends it.
-  virtual void prepare_table(const SinkConfigPtr& table) = 0;
+  virtual void prepare_table(const SinkConfigPtr& table, MissingTable missing) = 0;
 
   // Prepares a table for the rows of its first copy, after prepare_table(). Throws Error{kOperator}
   // when it holds rows and `existing` is kRefuse.

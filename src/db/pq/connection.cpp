@@ -204,7 +204,7 @@ void Connection::connect(const ConnectOptions& options) {
     parameters.set("password", options.password);
   }
   parameters.set("client_encoding", "UTF8");
-  parameters.set_default("fallback_application_name", "headgate");
+  parameters.set_default("fallback_application_name", options.application_name);
   // A peer that vanished without a word must not hold us for hours.
   parameters.set_default("keepalives_idle", "10");
   parameters.set_default("keepalives_interval", "5");
@@ -371,6 +371,22 @@ std::string Connection::quote_literal(std::string_view text) const {
                 role_ + ": cannot quote a text: " + trimmed(PQerrorMessage(get()))};
   }
   return quoted.get();
+}
+
+std::string database_identity(Connection& connection) {
+  const Result allowed =
+      connection.exec("SELECT has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE')",
+                      "identify the database");
+  if (!allowed.boolean(0, 0)) {
+    return {};
+  }
+  return connection
+      .exec(
+          "SELECT 'postgres:' || system_identifier || ':' || (SELECT oid FROM "
+          "pg_catalog.pg_database WHERE datname = current_database()) "
+          "FROM pg_catalog.pg_control_system()",
+          "identify the database")
+      .text(0, 0);
 }
 
 std::string quote_identifier(std::string_view name) {

@@ -26,6 +26,8 @@ struct ConnectOptions {
   std::string password;
   // Stands for the connection in errors: "source", "sink report".
   std::string role;
+  // Shown in pg_stat_activity, unless `conninfo` says otherwise.
+  std::string application_name = "headgate";
   // Session settings (`-c name=value`), on top of what `conninfo` has in `options`.
   std::vector<std::pair<std::string, std::string>> settings;
   // A walsender for the database instead of an ordinary backend.
@@ -137,6 +139,10 @@ class Connection {
   std::unique_ptr<PGconn, ConnectionDeleter> connection_;
   std::unique_ptr<char, BufferDeleter> copy_buffer_;  // the row last returned by copy_get()
 };
+
+// Which database of which system `connection` is connected to: equal for two connections exactly
+// when they lead to the same one. Empty where the user may not ask.
+std::string database_identity(Connection& connection);
 
 // `name` in double quotes, for places where no connection is at hand. Correct for every server
 // encoding that is a superset of ASCII, as client_encoding UTF8 is.

@@ -1,5 +1,6 @@
 #include "sink/postgres/postgres_sink.hpp"
 
+#include <unistd.h>
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -36,6 +37,7 @@ pq::ConnectOptions PostgresSink::connect_options() const {
   connect.conninfo = options_.conninfo;
   connect.password = options_.password;
   connect.role = "sink " + options_.name;
+  connect.application_name = fmt::format("headgate {} pid {}", options_.pipeline, ::getpid());
   connect.settings = pq::text_format_settings();
   connect.settings.insert(
       connect.settings.end(),
@@ -108,17 +110,18 @@ void PostgresSink::take_session_lock() {
     return;
   }
   const pq::Result holder = connection_->exec(
-      "SELECT l.pid, coalesce(host(a.client_addr), 'local') FROM pg_locks l "
-      "LEFT JOIN pg_stat_activity a USING (pid) WHERE l.locktype = 'advisory' AND l.granted "
-      "AND l.objsubid = 1 AND (l.classid::int8 << 32 | l.objid::int8) = $1::int8",
+      "SELECT l.pid, a.application_name, coalesce(host(a.client_addr), 'this machine') "
+      "FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) "
+      "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
+      "AND (l.classid::int8 << 32 | l.objid::int8) = $1::int8",
       {number}, "find the holder of the pipeline's lock");
-  const std::string who = holder.rows() == 0
-                              ? std::string("another process")
-                              : fmt::format("another process (server pid {}, client {})",
-                                            holder.value(0, 0), holder.value(0, 1));
+  const std::string who =
+      holder.rows() == 0 ? std::string("another process")
+                         : fmt::format("another process ({} from {}, server pid {})",
+                                       holder.value(0, 1), holder.value(0, 2), holder.value(0, 0));
   throw Error{ErrorKind::kTransient,
-              fmt::format("{}: {} runs pipeline {}; waiting for it to end", connection_->role(),
-                          who, options_.pipeline),
+              fmt::format("{}: {} holds the lock of pipeline {}; waiting for it to end",
+                          connection_->role(), who, options_.pipeline),
               "two pipelines need two names (`pipeline:`)"};
 }
 
@@ -128,8 +131,8 @@ void PostgresSink::begin() {
   positions_.lock(*connection_);
 }
 
-void PostgresSink::prepare_table(const SinkConfigPtr& table) {
-  TargetTable target = open_target_table(*connection_, *table);
+void PostgresSink::prepare_table(const SinkConfigPtr& table, MissingTable missing) {
+  TargetTable target = open_target_table(*connection_, *table, missing);
   if (target.needs_source_order) {
     log_->info(
         "table is written in source order sink={} table={} reason=\"constraints or triggers\"",

@@ -23,8 +23,9 @@ class PostgresSink final : public SinkDriver {
 
   SinkPosition check(Findings& findings) override;
   SinkPosition connect() override;
+  std::string place() override { return pq::database_identity(*connection_); }
   void begin() override;
-  void prepare_table(const SinkConfigPtr& table) override;
+  void prepare_table(const SinkConfigPtr& table, MissingTable missing) override;
   void prepare_copy(const SinkConfig& table, ExistingRows existing) override;
   void write(std::span<const Sink> operations) override;
   void copy(std::span<const Sink> operations) override;

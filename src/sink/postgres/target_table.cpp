@@ -221,7 +221,8 @@ TargetTable::TargetColumn match_column(pq::Connection& connection, const SinkCon
 
 }  // namespace
 
-TargetTable open_target_table(pq::Connection& connection, const SinkConfig& config) {
+TargetTable open_target_table(pq::Connection& connection, const SinkConfig& config,
+                              MissingTable missing) {
   const TableName& name = config.output.name;
   const auto look_up = [&] {
     return connection.exec(
@@ -230,6 +231,15 @@ TargetTable open_target_table(pq::Connection& connection, const SinkConfig& conf
         {name.schema, name.table}, "look up table " + name.to_string());
   };
   pq::Result found = look_up();
+  if (found.rows() == 0 && missing == MissingTable::kRefuse) {
+    throw Error{
+        ErrorKind::kOperator,
+        fmt::format("table {} is not in the sink, although the pipeline has a position there: "
+                    "rows of it were never copied, or are gone",
+                    name.to_string()),
+        "restore it; or leave it out of `tables`; or, if it is new and every row of it is "
+        "still to come, create it"};
+  }
   if (found.rows() == 0) {
     create_table(connection, config);
     found = look_up();

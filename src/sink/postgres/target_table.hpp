@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "db/pq/connection.hpp"
+#include "pipeline/sink_driver.hpp"
 #include "pipeline/sink_operation.hpp"
 
 namespace headgate::sink::postgres {
@@ -27,10 +28,11 @@ struct TargetTable {
   bool needs_source_order = false;
 };
 
-// Creates `config`'s table (and schema) where it is missing; otherwise checks that it can hold the
-// rows faithfully.
+// Looks `config`'s table up and checks that it can hold the rows faithfully; creates it (and its
+// schema) where it is missing and `missing` allows.
 //
 // Throws Error{kOperator} that names the first difference and the statement that mends it.
-TargetTable open_target_table(pq::Connection& connection, const SinkConfig& config);
+TargetTable open_target_table(pq::Connection& connection, const SinkConfig& config,
+                              MissingTable missing);
 
 }  // namespace headgate::sink::postgres

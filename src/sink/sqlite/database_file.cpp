@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
@@ -28,8 +29,14 @@ void check_folder(const std::string& path, const std::string& folder) {
                   fmt::format("mkdir -p '{}', writable for this user", folder));
   }
   // Also the folder: SQLite keeps the -wal and -shm files, and we the lock file, beside the
-  // database.
-  if (faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
+  // database. Asked by doing: a file system may refuse what the permissions allow (root on a
+  // read-only one).
+  std::string probe = folder + "/.headgate-probe-XXXXXX";
+  const int file = mkostemp(probe.data(), O_CLOEXEC);
+  if (file >= 0) {
+    close(file);
+    unlink(probe.c_str());
+  } else {
     throw refused(path, fmt::format("the folder {} is not writable: {}", folder, strerror(errno)),
                   "give this user write access to the folder");
   }

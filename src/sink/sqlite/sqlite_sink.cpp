@@ -140,12 +140,13 @@ void SqliteSink::watch_schema() {
   }
 }
 
-void SqliteSink::prepare_table(const SinkConfigPtr& table) {
+void SqliteSink::prepare_table(const SinkConfigPtr& table, MissingTable missing) {
   HEADGATE_CHECK(transaction_.has_value(), "prepare_table() belongs into a transaction");
   check_distinct_name(*table);
   auto& place = tables_[table.get()];
   if (!place) {
     place = std::make_unique<Table>(Table{TableWriter(*connection_, table)});
+    place->committed = missing == MissingTable::kRefuse;
   }
   make_ready(*place);
 }

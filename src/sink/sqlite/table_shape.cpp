@@ -244,8 +244,12 @@ TableShape ensure_table(db::sqlite::Connection& connection, const TableSchema& o
   check_names(output);
   auto table = read_catalog(connection, output.name.table);
   if (!table && missing == MissingTable::kRefuse) {
-    throw refused(output, "somebody dropped or renamed it while it was being written to",
-                  "bring it back, or copy the table anew");
+    throw refused(
+        output,
+        "it is not in the sink, although the pipeline has a position there: rows of it were "
+        "never copied, or are gone",
+        "restore it; or leave it out of `tables`; or, if it is new and every row of it is "
+        "still to come, create it");
   }
   if (!table) {
     connection.execute(create_table_sql(output));

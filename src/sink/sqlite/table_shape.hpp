@@ -8,6 +8,7 @@
 
 #include "core/schema.hpp"
 #include "db/sqlite/connection.hpp"
+#include "pipeline/sink_driver.hpp"
 #include "sink/sqlite/type_map.hpp"
 
 namespace headgate::sink::sqlite {
@@ -34,9 +35,6 @@ std::string fold_case(const std::string& name);
 
 // The statement that creates the table for `output`.
 std::string create_table_sql(const TableSchema& output);
-
-// What to do when the table is not there.
-enum class MissingTable { kCreate, kRefuse };
 
 // Makes the table of `output` exist and returns its shape.
 //

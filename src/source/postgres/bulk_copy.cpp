@@ -7,7 +7,6 @@
 
 #include <fmt/format.h>
 
-#include "core/value_text.hpp"
 #include "source/postgres/catalog.hpp"
 #include "source/postgres/wire_reader.hpp"
 
@@ -19,13 +18,8 @@ constexpr Duration kSnapshotPatience = std::chrono::seconds(30);
 // PGCOPY\n\377\r\n\0, flags, length of an extension (documentation of COPY, "Binary Format").
 constexpr std::size_t kCopySignature = 11;
 
-// All columns of the table can be sent in a binary form that every sink can read. Otherwise the
-// server prints all of them, so that a row is of one kind.
-bool sends_binary(const TableSchema& schema) {
-  return std::all_of(schema.columns.begin(), schema.columns.end(),
-                     [](const Column& column) { return has_binary_text(column.type_oid); });
-}
-
+// `binary`: every column has a binary form that each sink can read; otherwise the server prints all
+// of them, so that a row is of one kind.
 std::string copy_statement(const Session::CopyTable& table, bool binary) {
   std::string columns;
   for (const Column& column : table.schema->columns) {
@@ -115,7 +109,7 @@ std::unique_ptr<Transaction> BulkCopy::new_portion() const {
 
 void BulkCopy::begin_table() {
   const Session::CopyTable& table = tables_[table_];
-  connection_->copy_begin(copy_statement(table, sends_binary(*table.schema)),
+  connection_->copy_begin(copy_statement(table, has_binary_text(*table.schema)),
                           "copy table " + table.schema->name.to_string());
   copying_ = true;
   header_pending_ = true;
@@ -145,7 +139,7 @@ bool BulkCopy::add_row(Transaction& portion) {
   if (static_cast<std::size_t>(count) != schema->columns.size()) {
     throw reader.malformed("a row has another number of columns than its table");
   }
-  const bool binary = sends_binary(*schema);
+  const bool binary = has_binary_text(*schema);
   const auto row = portion.arena().array<Value>(schema->columns.size());
   for (Value& value : row) {
     const auto size = reader.integer<std::int32_t>();

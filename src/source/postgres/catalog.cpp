@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/error.hpp"
+#include "core/value_text.hpp"
 
 namespace headgate::source::postgres {
 namespace {
@@ -70,7 +71,8 @@ std::vector<std::string> primary_key(pq::Connection& connection, std::uint32_t o
       fmt::format("SELECT a.attname FROM pg_index i "
                   "CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n) "
                   "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum "
-                  "WHERE i.indrelid = $1::oid AND i.indisprimary AND k.n <= i.{} ORDER BY k.n",
+                  "WHERE i.indrelid = $1::oid AND i.indisprimary AND i.indimmediate AND k.n <= "
+                  "i.{} ORDER BY k.n",
                   key_columns),
       {std::to_string(oid)}, "read a primary key");
   std::vector<std::string> names;
@@ -215,6 +217,12 @@ std::vector<ColumnDescription> published_columns(pq::Connection& connection,
     }
   }
   return columns;
+}
+
+bool has_binary_text(const TableSchema& schema) {
+  return std::all_of(schema.columns.begin(), schema.columns.end(), [](const Column& column) {
+    return headgate::has_binary_text(column.type_oid);
+  });
 }
 
 std::string quoted(const TableName& name) {

@@ -54,6 +54,9 @@ std::vector<ColumnDescription> published_columns(pq::Connection& connection,
                                                  const CatalogTable& table,
                                                  const std::vector<std::string>& published);
 
+// True when every column's binary form can be printed again (core/value_text.hpp).
+bool has_binary_text(const TableSchema& schema);
+
 // `schema.table`, quoted.
 std::string quoted(const TableName& name);
 

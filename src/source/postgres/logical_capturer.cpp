@@ -26,8 +26,8 @@ LogicalCapturer::LogicalCapturer(Session& session, const Clock& clock, Logger lo
     : session_(session),
       clock_(clock),
       log_(std::move(log)),
-      assembler_([this](const RelationMessage& relation) { return session_.schema_of(relation); },
-                 clock, session.options().portion_bytes) {}
+      assembler_([this](const RelationMessage& relation) { return schema_of(relation); }, clock,
+                 session.options().portion_bytes) {}
 
 void LogicalCapturer::open(const StartPoint& start) {
   stream_.reset();
@@ -59,10 +59,24 @@ std::string LogicalCapturer::stream_options() {
   }
   std::string options = fmt::format("proto_version '1', publication_names {}",
                                     session_.catalog().quote_literal(names));
-  if (session_.binary() && session_.catalog().server_version() >= 140000) {
+  binary_ = session_.wants_binary();
+  if (binary_) {
     options += ", binary 'true'";
   }
   return options;
+}
+
+TableSchemaPtr LogicalCapturer::schema_of(const RelationMessage& relation) {
+  TableSchemaPtr schema = session_.schema_of(relation);
+  if (binary_ && schema && !has_binary_text(*schema)) {
+    session_.forbid_binary();
+    throw Error{
+        ErrorKind::kTransient,
+        fmt::format("source: table {} has a column without a binary form: reading again with "
+                    "text values",
+                    schema->name.to_string())};
+  }
+  return schema;
 }
 
 CaptureResult LogicalCapturer::fetch(const FetchLimits& limits, TimePoint deadline) {

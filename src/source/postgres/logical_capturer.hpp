@@ -35,6 +35,7 @@ class LogicalCapturer final : public Capturer {
   void stop() noexcept override;
 
  private:
+  TableSchemaPtr schema_of(const RelationMessage& relation);
   std::string stream_options();
   bool receive(CaptureResult& result);
   void take_keep_alive(const ReplicationStream::Received& keep_alive, CaptureResult& result);
@@ -47,6 +48,7 @@ class LogicalCapturer final : public Capturer {
   PgoutputDecoder decoder_;
   TransactionAssembler assembler_;
   std::unique_ptr<ReplicationStream> stream_;
+  bool binary_ = false;  // what this stream was asked to send
 
   std::uint64_t handed_over_ = 0;  // end of the last transaction given to the pipeline
   std::uint64_t durable_ = 0;      // what the pipeline told us

@@ -9,6 +9,10 @@ PostgresSource::PostgresSource(Options options, const Clock& clock, Logger log)
       cdc_(session_, clock, log),
       snapshot_(session_, clock, log) {}
 
+std::string PostgresSource::place() {
+  return pq::database_identity(session_.catalog());
+}
+
 LSN PostgresSource::current_end() {
   return LSN::parse(session_.catalog()
                         .exec("SELECT pg_current_wal_insert_lsn()", "ask for the log's end")

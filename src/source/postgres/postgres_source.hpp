@@ -18,6 +18,8 @@ class PostgresSource final : public Source {
 
   Findings check(const std::vector<Position>& sinks) override { return session_.check(sinks); }
   History prepare(const std::vector<Position>& sinks) override { return session_.prepare(sinks); }
+  std::string place() override;
+  bool captures(const TableName& table) const override { return session_.captures(table); }
   LSN current_end() override;
   Capturer& cdc() override { return cdc_; }
   Capturer& snapshot() override { return snapshot_; }

@@ -75,10 +75,28 @@ bool contains(const std::vector<TableName>& tables, const TableName& name) {
   return std::find(tables.begin(), tables.end(), name) != tables.end();
 }
 
+Finding uncopied_table(const TableName& table, const std::string& publication,
+                       const TableFilter& filter) {
+  const std::vector<TableName> named = filter.named();
+  if (std::find(named.begin(), named.end(), table) == named.end()) {
+    return Finding::warning(
+        fmt::format("source: table {} is new and matches a pattern of `tables`, but is not in "
+                    "publication {}: it is not mirrored",
+                    table.to_string(), publication),
+        fmt::format("leave it out (\"!{}\") to be rid of this line", table.to_string()));
+  }
+  return Finding::error(
+      fmt::format(
+          "source: table {} is named in `tables` but is not in publication {}; rows that it "
+          "holds were never copied",
+          table.to_string(), publication),
+      "remove it from `tables`, or begin again with empty sinks and under another pipeline name");
+}
+
 // Adds what one publication lacks for `wanted` to the plan.
 void plan_one(pq::Connection& connection, const std::string& name,
-              const std::vector<CatalogTable>& wanted, bool append, bool following,
-              PublicationPlan& plan) {
+              const std::vector<CatalogTable>& wanted, const TableFilter& filter, bool append,
+              bool following, PublicationPlan& plan) {
   const Existing existing = find_publication(connection, name);
   if (!existing.found) {
     if (append && wanted.empty()) {
@@ -107,13 +125,7 @@ void plan_one(pq::Connection& connection, const std::string& name,
       continue;
     }
     if (following) {
-      plan.findings.push_back(Finding::error(
-          fmt::format(
-              "source: table {} matches `tables` but is not in publication {}; rows that it "
-              "holds were never copied",
-              table.name.to_string(), name),
-          fmt::format("leave it out (\"!{}\" in `tables`), or begin again with empty sinks",
-                      table.name.to_string())));
+      plan.findings.push_back(uncopied_table(table.name, name, filter));
       continue;
     }
     plan.missing.push_back({fmt::format("ALTER PUBLICATION {} ADD TABLE {}",
@@ -125,15 +137,16 @@ void plan_one(pq::Connection& connection, const std::string& name,
 }  // namespace
 
 PublicationPlan plan_publications(pq::Connection& connection, const std::string& name,
-                                  const Selection& selection, bool following) {
+                                  const Selection& selection, const TableFilter& filter,
+                                  bool following) {
   PublicationPlan plan;
-  plan_one(connection, name, selection.keyed, false, following, plan);
+  plan_one(connection, name, selection.keyed, filter, false, following, plan);
 
   // A user's own publication may hold a keyless table already (FOR ALL TABLES, say).
   std::vector<CatalogTable> appended = selection.appended;
   const std::vector<TableName> present = tables_of(connection, name);
   std::erase_if(appended, [&](const CatalogTable& table) { return contains(present, table.name); });
-  plan_one(connection, append_name(name), appended, true, following, plan);
+  plan_one(connection, append_name(name), appended, filter, true, following, plan);
   return plan;
 }
 

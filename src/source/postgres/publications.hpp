@@ -33,11 +33,13 @@ struct PublicationPlan {
   Findings findings;
 };
 
-// What has to be done so that `selection` is published under `name`. A table that an *existing*
-// publication does not hold is a finding when `following` (sinks hold a position: rows of it that
-// are there already would never be copied).
+// What has to be done so that `selection` is published under `name`. While `following` (sinks hold
+// a position), nothing is added to an existing publication, since rows that a table holds already
+// would never be copied: a table that `filter` names is then an error, one that a pattern matches a
+// warning.
 PublicationPlan plan_publications(pq::Connection& connection, const std::string& name,
-                                  const Selection& selection, bool following);
+                                  const Selection& selection, const TableFilter& filter,
+                                  bool following);
 
 // Runs the statements of `plan`. Throws Error{kOperator} with the statement to be run by an owner
 // when this user may not.

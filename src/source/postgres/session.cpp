@@ -121,7 +121,7 @@ Findings Session::check(const std::vector<Position>& sinks) {
                     quoted(table.name))));
   }
   append(findings, published_findings(plan_publications(connection, options_.publication, selection,
-                                                        !sinks.empty())));
+                                                        filter_, !sinks.empty())));
   const auto slot = find_slot(connection, options_.slot);
   append(findings, check_slot(slot, options_.slot, identity.database, sinks));
   findings.push_back(
@@ -145,7 +145,7 @@ History Session::prepare(const std::vector<Position>& sinks) {
   const Selection selection =
       select_tables(list_tables(connection), filter_, options_.keyless, ignored);
   const PublicationPlan plan =
-      plan_publications(connection, options_.publication, selection, !sinks.empty());
+      plan_publications(connection, options_.publication, selection, filter_, !sinks.empty());
   if (!empty(plan)) {
     create_publications(connection, plan);
     log_->info("publication ready name={} tables={} append_only={}", options_.publication,
@@ -235,6 +235,15 @@ std::vector<Session::CopyTable> Session::copy_tables(pq::Connection& connection)
     copies.push_back(std::move(copy));
   }
   return copies;
+}
+
+bool Session::wants_binary() {
+  if (!options_.binary || catalog().server_version() < 140000) {
+    return false;
+  }
+  const std::vector<CopyTable> tables = copy_tables(catalog());
+  return std::all_of(tables.begin(), tables.end(),
+                     [](const CopyTable& table) { return has_binary_text(*table.schema); });
 }
 
 TableSchemaPtr Session::schema_of(const RelationMessage& relation) {

@@ -56,8 +56,15 @@ class Session {
   // The schema of a Relation message; null when the table is not captured.
   TableSchemaPtr schema_of(const RelationMessage& relation);
 
-  // True when every captured column has a binary form that all parties can read.
-  bool binary() const { return options_.binary; }
+  // Whether to ask for binary values: wanted, and every captured column has a form of it that all
+  // parties can read.
+  bool wants_binary();
+
+  // A table with another column has appeared in the stream: text from the next connection on.
+  void forbid_binary() { options_.binary = false; }
+
+  // What a sink in the same database may not write to.
+  bool captures(const TableName& table) const { return filter_.matches(table); }
 
  private:
   Findings check_server();

@@ -1,0 +1,123 @@
+// What this version does not do is refused, unless it is the documented default: nobody should have
+// to find out that a setting had no effect.
+
+#include "config/not_available.hpp"
+
+#include <catch2/catch.hpp>
+
+#include "config/config.hpp"
+#include "config_test_support.hpp"
+
+namespace headgate::config {
+namespace {
+
+TEST_CASE("keys whose feature does not exist take their documented default and null") {
+  for (const char* section : {
+           "new_tables: snapshot\n",
+           "schema_changes: apply\n",
+           "isolation: pipeline\n",
+           "cdc: { gate: strict, max_wait: 30s, allow_torn_transactions: false }\n",
+           "cdc: { gap: { check_interval: 1m, warning_lag: 1h, critical_lag: 6h, recovery: manual "
+           "} }\n",
+           "cdc: { gap: { check_interval: 60s, warning_lag: 60m, critical_lag: null } }\n",
+           "snapshot: { chunk_rows: 50000, parallel: 2, max_rate: null, method: bulk }\n",
+           "skills: { path: null }\n",
+           "errors: { budget: { transactions: 100, per: 1m } }\n",
+           "errors: { held_max: { transactions: 100000, bytes: 1GiB }, on_row_error: stop }\n",
+           "storage: { change_store: { enabled: false, retain: 7d, max_size: 10GiB } }\n",
+           "storage: { change_store: { retain: 30d, max_size: 1GiB }, monitor: { retain: 14d } }\n",
+           "limits: { spill_disk: 20GiB, row_max: 1GiB }\n",
+           "http: { tls_cert: null, tls_key: null }\n",
+           "alerts: []\n",
+           "alerts: null\n",
+       }) {
+    INFO(section);
+    CHECK(message_of(kGoodYaml + section).empty());
+    if (message_of(kGoodYaml + section).empty()) {
+      CHECK(parse_config("c.yml", kGoodYaml + section).warnings.empty());
+    }
+  }
+}
+
+TEST_CASE("keys whose feature does not exist are refused when they ask for it") {
+  const auto refused = [](const std::string& line, const std::string& key,
+                          const std::string& what) {
+    return Mistake{kGoodYaml + line + "\n",
+                   "c.yml:10: " + key + ": not available in this version: " + what};
+  };
+  check_mistakes({
+      refused("new_tables: ignore", "new_tables", "ignore (only snapshot)"),
+      refused("schema_changes: pause", "schema_changes", "pause (only apply)"),
+      refused("isolation: table", "isolation", "table (only pipeline)"),
+      refused("cdc: { gate: timed }", "cdc.gate", "timed (only strict)"),
+      refused("cdc: { allow_torn_transactions: true }", "cdc.allow_torn_transactions",
+              "a gate that may tear transactions"),
+      refused("cdc: { max_wait: 5s }", "cdc.max_wait", "5s (only 30s)"),
+      refused("cdc: { gap: { check_interval: 5m } }", "cdc.gap.check_interval", "5m (only 1m)"),
+      refused("cdc: { gap: { warning_lag: 5m } }", "cdc.gap.warning_lag", "5m (only 1h)"),
+      refused("cdc: { gap: { critical_lag: 1d } }", "cdc.gap.critical_lag", "1d (only 6h)"),
+      refused("cdc: { gap: { recovery: snapshot } }", "cdc.gap.recovery", "snapshot (only manual)"),
+      refused("snapshot: { chunk_rows: 1000 }", "snapshot.chunk_rows", "1000 (only 50000)"),
+      refused("snapshot: { parallel: 4 }", "snapshot.parallel", "4 (only 2)"),
+      refused("snapshot: { max_rate: 10MiB }", "snapshot.max_rate", "a limit on the copy's speed"),
+      refused("skills: { path: ./skills }", "skills.path", "skills"),
+      refused("errors: { budget: { transactions: 5 } }", "errors.budget.transactions",
+              "5 (only 100)"),
+      refused("errors: { budget: { per: 1h } }", "errors.budget.per", "1h (only 1m)"),
+      refused("errors: { held_max: { transactions: 5 } }", "errors.held_max.transactions",
+              "5 (only 100000)"),
+      refused("errors: { held_max: { bytes: 2GiB } }", "errors.held_max.bytes", "2GiB (only 1GiB)"),
+      refused("storage: { change_store: { enabled: true } }", "storage.change_store.enabled",
+              "the change store"),
+      refused("storage: { monitor: { retain: 1d } }", "storage.monitor.retain", "1d (only 14d)"),
+      refused("limits: { spill_disk: 1GiB }", "limits.spill_disk", "1GiB (only 20GiB)"),
+      refused("limits: { row_max: 1MiB }", "limits.row_max", "1MiB (only 1GiB)"),
+      refused("http: { tls_cert: /etc/x.pem }", "http.tls_cert", "HTTPS"),
+      refused("http: { tls_key: /etc/x.pem }", "http.tls_key", "HTTPS"),
+      refused("alerts: [{ type: webhook, url_file: /etc/x }]", "alerts", "alerts"),
+      refused("  - { name: b, type: mysql, dsn: x, password_file: y }", "sinks[1].type",
+              "mysql (only sqlite and postgres)"),
+      refused("    stall_after: 1m", "sinks[0].stall_after", "1m (only 30s)"),
+      refused("    migrations: ./migrations", "sinks[0].migrations", "migrations"),
+  });
+}
+
+TEST_CASE("a source that does not exist yet is refused, without findings beside the point") {
+  check_mistakes({
+      {good_but("type: postgres\n  dsn: host=db1 dbname=shop user=headgate",
+                "type: sqlserver\n  dsn: Driver=FreeTDS;Server=db1;PWD=x\n  time_zone: UTC"),
+       "c.yml:3: source.type: not available in this version: sqlserver (only postgres)"},
+      {good_but("source:\n", "source:\n  mode: change_tables\n"),
+       "c.yml:3: source.mode: not available in this version: change_tables (only logical)"},
+      {good_but("source:\n", "source:\n  time_zone: UTC\n"),
+       "c.yml:3: source.time_zone: applies to sqlserver sources only",
+       "leave the key out, or write null"},
+  });
+}
+
+TEST_CASE("keys without an effect yet are still checked") {
+  check_mistakes({
+      {kGoodYaml + "snapshot: { parallel: many }\n",
+       "c.yml:10: snapshot.parallel: \"many\" is not a whole number from 1 to 64"},
+      {kGoodYaml + "cdc: { gap: { recovery: pray } }\n",
+       "c.yml:10: cdc.gap.recovery: \"pray\" is not one of: manual, snapshot"},
+      {kGoodYaml + "storage: { change_store: { retain: long } }\n",
+       "c.yml:10: storage.change_store.retain: \"long\" is not a duration: a whole number with ms, "
+       "s, m, h or d, such as 500ms or 30s"},
+  });
+}
+
+TEST_CASE("two documented defaults that work otherwise are warnings when they are written") {
+  const Config config = parse_config(
+      "c.yml", kGoodYaml + "snapshot: { method: chunks }\nerrors: { on_row_error: dead_letter }\n");
+  CHECK(config.snapshot.method == "bulk");
+  CHECK(config.warnings ==
+        std::vector<std::string>{
+            "c.yml:10: snapshot.method: chunks is not available yet, the copy runs as bulk",
+            "c.yml:11: errors.on_row_error: dead letters are not available yet: a row error stops "
+            "the pipeline",
+        });
+}
+
+}  // namespace
+}  // namespace headgate::config
