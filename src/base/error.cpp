@@ -53,7 +53,9 @@ Error::Error(ErrorKind kind, const std::string& message, std::string hint)
     : std::runtime_error(message), kind_(kind), hint_(std::move(hint)) {}
 
 Error Error::with_context(std::string_view context) const {
-  return Error{kind_, std::string(context) + ": " + what(), hint_};
+  const std::string prefix = std::string(context) + ": ";
+  return std::string_view(what()).starts_with(prefix) ? *this
+                                                      : Error{kind_, prefix + what(), hint_};
 }
 
 std::string Error::describe() const {

@@ -47,7 +47,7 @@ class Error : public std::runtime_error {
   ErrorKind kind() const noexcept { return kind_; }
   const std::string& hint() const noexcept { return hint_; }
 
-  // The same error seen from further up: "context: message".
+  // The same error seen from further up: "context: message". Unchanged where it begins so already.
   Error with_context(std::string_view context) const;
 
   // Message and hint on one line, as a log line or a command's last words want them.

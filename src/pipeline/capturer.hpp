@@ -24,6 +24,7 @@ struct FetchLimits {
 struct CaptureResult {
   // Whole transactions in commit order, or portions of one that is too large to hold.
   std::vector<TransactionPtr> transactions;
+  // Of this fetch, as BatchContext's; empty when nothing came.
   std::string batch_id;
   // The capturer that goes on from here; empty: this one.
   std::string next_capturer;

@@ -48,8 +48,10 @@ std::string kinds_rows(int from) {
          id(3) +
          ", NULL, NULL, 'NaN', '-Infinity', 0.00, NULL, NULL, NULL, "
          "'9999-12-31 23:59:59.999999+00', NULL, '{}', NULL, NULL, NULL), (" +
-         id(4) + std::string(", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, "
-                             "NULL, NULL)");
+         id(4) +
+         std::string(
+             ", NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, "
+             "NULL, NULL)");
 }
 
 std::vector<std::string> all_tables() {

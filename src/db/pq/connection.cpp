@@ -250,6 +250,20 @@ void Connection::connect(const ConnectOptions& options) {
   }
 }
 
+bool Connection::ended_by_server() {
+  // An idle session hears nothing but its end: a last message, then the end of the stream.
+  pollfd readable{socket(), POLLIN, 0};
+  while (!lost() && ::poll(&readable, 1, 0) > 0) {
+    if (PQconsumeInput(get()) != 1) {
+      return true;
+    }
+    if (PQisBusy(get()) != 0) {
+      break;
+    }
+  }
+  return lost();
+}
+
 Error Connection::connect_error() const {
   const std::string_view message = PQerrorMessage(get());
   if (const auto refusal = split_refusal(message)) {
@@ -359,6 +373,11 @@ std::optional<std::string_view> Connection::copy_get(std::string_view doing) {
   while (const Result rest{PQgetResult(get())}) {
   }
   return std::nullopt;
+}
+
+std::string Connection::quoted_user() const {
+  const char* user = PQuser(get());
+  return quote_identifier(user == nullptr ? "" : user);
 }
 
 std::string Connection::quote_literal(std::string_view text) const {

@@ -93,7 +93,12 @@ class Connection {
   int socket() const { return PQsocket(connection_.get()); }
   int server_version() const { return PQserverVersion(connection_.get()); }
   bool lost() const { return PQstatus(connection_.get()) != CONNECTION_OK; }
+  // lost(), after looking whether the server has ended the session meanwhile. Never waits.
+  // REQUIRES: no statement is under way.
+  bool ended_by_server();
   const std::string& role() const { return role_; }
+  // The database user of the session, quoted for a statement that mends something.
+  std::string quoted_user() const;
 
   // One statement, or several without parameters and rows. `doing` completes "cannot …" in errors.
   Result exec(const std::string& sql, std::string_view doing);

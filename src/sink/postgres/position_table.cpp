@@ -53,7 +53,8 @@ void PositionTable::create(pq::Connection& connection) const {
       throw;
     }
     throw Error{error.kind(), error.what(),
-                fmt::format("GRANT CREATE ON SCHEMA {} TO this user", options_.own_schema)};
+                fmt::format("GRANT CREATE ON SCHEMA {} TO {};",
+                            pq::quote_identifier(options_.own_schema), connection.quoted_user())};
   }
 }
 

@@ -40,22 +40,27 @@ void create_table(pq::Connection& connection, const SinkConfig& config) {
     columns += fmt::format(", PRIMARY KEY ({})", key);
   }
   const std::string doing = "create table " + output.name.to_string();
+  const std::string schema_name = pq::quote_identifier(output.name.schema);
+  const bool has_schema =
+      connection
+          .exec("SELECT to_regnamespace(quote_ident($1)) IS NOT NULL", {output.name.schema}, doing)
+          .boolean(0, 0);
   try {
-    const pq::Result schema = connection.exec("SELECT to_regnamespace(quote_ident($1)) IS NOT NULL",
-                                              {output.name.schema}, doing);
-    if (!schema.boolean(0, 0)) {
-      connection.exec("CREATE SCHEMA " + pq::quote_identifier(output.name.schema), doing);
+    if (!has_schema) {
+      connection.exec("CREATE SCHEMA " + schema_name, doing);
     }
     connection.exec(fmt::format("CREATE TABLE {} ({})", quoted(output.name), columns), doing);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kOperator) {
       throw;
     }
-    throw Error{
-        error.kind(), error.what(),
-        fmt::format("GRANT CREATE ON DATABASE … or ON SCHEMA {} to this user, or create the "
-                    "table yourself: CREATE TABLE {} ({})",
-                    pq::quote_identifier(output.name.schema), quoted(output.name), columns)};
+    const std::string grant = has_schema ? fmt::format("GRANT CREATE ON SCHEMA {} TO {};",
+                                                       schema_name, connection.quoted_user())
+                                         : fmt::format("CREATE SCHEMA {} AUTHORIZATION {};",
+                                                       schema_name, connection.quoted_user());
+    throw Error{error.kind(), error.what(),
+                fmt::format("{} or create the table yourself: CREATE TABLE {} ({});", grant,
+                            quoted(output.name), columns)};
   }
 }
 

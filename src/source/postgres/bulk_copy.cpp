@@ -91,6 +91,7 @@ CaptureResult BulkCopy::fetch(const FetchLimits& limits, TimePoint) {
                                     : (last ? Portion::kLast : Portion::kMiddle);
   first_portion_ = false;
   result.transactions.push_back(std::move(portion));
+  result.batch_id = BatchContext::make({}, clock_.wall_now()).batch_id;
   if (last) {
     log_->info("copy read tables={} rows={} seconds={:.1f}", tables_.size(), rows_,
                std::chrono::duration<double>(clock_.now() - started_).count());

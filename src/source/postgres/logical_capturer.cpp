@@ -12,6 +12,13 @@ namespace {
 // Status at once would cost a round per batch; the server needs it for its slot only now and then.
 constexpr Duration kStatusGap = std::chrono::milliseconds(500);
 
+// A server that shuts down asks again as soon as it is answered; no need to keep pace with it.
+constexpr Duration kReplyGap = std::chrono::milliseconds(100);
+
+// A clean shutdown of the server waits until we have confirmed everything, for ever if need be. The
+// sinks get this long to take the rest; then we hang up, and read it after the restart.
+constexpr Duration kLeavingPatience = std::chrono::seconds(5);
+
 // A server that waits for us to catch up (it is shutting down, say) asks with every keep-alive;
 // this bounds how often the sinks are made to follow.
 constexpr Duration kAskedAdvanceGap = std::chrono::milliseconds(200);
@@ -41,6 +48,8 @@ void LogicalCapturer::open(const StartPoint& start) {
   stream_ = std::move(stream);
   handed_over_ = from;
   reported_ = 0;
+  reply_wanted_ = false;
+  leaving_since_.reset();
   last_status_ = clock_.now();
   last_advance_ = clock_.now();
 }
@@ -83,6 +92,7 @@ CaptureResult LogicalCapturer::fetch(const FetchLimits& limits, TimePoint deadli
   CaptureResult result;
   std::size_t bytes = 0;
   std::size_t counted = 0;
+  leave_with_server();
   while (true) {
     bool more = true;
     int messages = 0;
@@ -94,11 +104,16 @@ CaptureResult LogicalCapturer::fetch(const FetchLimits& limits, TimePoint deadli
       }
     }
     send_status_if_due();
-    if (!result.transactions.empty() || clock_.now() >= deadline) {
+    if (!result.transactions.empty()) {
+      result.batch_id = BatchContext::make({}, clock_.wall_now()).batch_id;
+      return result;
+    }
+    if (clock_.now() >= deadline) {
       return result;
     }
     if (!more) {
-      stream_->wait(std::min(deadline, last_status_ + session_.options().status_interval), clock_);
+      const Duration until_status = reply_wanted_ ? kReplyGap : session_.options().status_interval;
+      stream_->wait(std::min(deadline, last_status_ + until_status), clock_);
     }
   }
 }
@@ -122,9 +137,7 @@ bool LogicalCapturer::receive(CaptureResult& result) {
 
 void LogicalCapturer::take_keep_alive(const ReplicationStream::Received& keep_alive,
                                       CaptureResult& result) {
-  if (keep_alive.reply_wanted) {
-    send_status();
-  }
+  reply_wanted_ = reply_wanted_ || keep_alive.reply_wanted;
   const Duration gap =
       keep_alive.reply_wanted ? kAskedAdvanceGap : session_.options().idle_advance_interval;
   const bool due = clock_.now() >= last_advance_ + gap;
@@ -146,14 +159,38 @@ void LogicalCapturer::acknowledge(const Position& durable) {
 }
 
 void LogicalCapturer::keep_alive() {
-  if (stream_) {
-    send_status_if_due();
+  leave_with_server();
+  send_status_if_due();
+}
+
+// Hangs up on a server that is shutting down, before our sinks keep it from doing so (I10). Also
+// the only way to notice that while the queues are full and nothing is read.
+void LogicalCapturer::leave_with_server() {
+  if (!session_.catalog_ended()) {
+    leaving_since_.reset();
+    return;
+  }
+  if (!leaving_since_) {
+    try {
+      session_.catalog();  // only this one session was ended
+      return;
+    } catch (const Error& error) {
+      log_->info("source server ends its sessions error=\"{}\"", error.what());
+    }
+    leaving_since_ = clock_.now();
+  }
+  if (clock_.now() - *leaving_since_ > kLeavingPatience) {
+    throw Error{
+        ErrorKind::kTransient,
+        "source: the server ends its sessions; the stream is closed so that a shutdown need "
+        "not wait for the sinks"};
   }
 }
 
 void LogicalCapturer::send_status_if_due() {
   const Duration age = clock_.now() - last_status_;
-  if (age >= session_.options().status_interval || (durable_ > reported_ && age >= kStatusGap)) {
+  if (age >= session_.options().status_interval || (durable_ > reported_ && age >= kStatusGap) ||
+      (reply_wanted_ && age >= kReplyGap)) {
     send_status();
   }
 }
@@ -161,6 +198,7 @@ void LogicalCapturer::send_status_if_due() {
 void LogicalCapturer::send_status() {
   stream_->send_status(handed_over_, durable_, clock_.wall_now());
   reported_ = durable_;
+  reply_wanted_ = false;
   last_status_ = clock_.now();
 }
 

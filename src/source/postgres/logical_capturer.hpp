@@ -39,6 +39,7 @@ class LogicalCapturer final : public Capturer {
   std::string stream_options();
   bool receive(CaptureResult& result);
   void take_keep_alive(const ReplicationStream::Received& keep_alive, CaptureResult& result);
+  void leave_with_server();
   void send_status_if_due();
   void send_status();
 
@@ -54,6 +55,8 @@ class LogicalCapturer final : public Capturer {
   std::uint64_t durable_ = 0;      // what the pipeline told us
   std::uint64_t reported_ = 0;     // of that, what the server has been told
   TimePoint last_status_{};
+  bool reply_wanted_ = false;  // by a keep-alive since then
+  std::optional<TimePoint> leaving_since_;
   TimePoint last_advance_{};
 };
 

@@ -43,6 +43,10 @@ pq::Connection& Session::catalog() {
   return *catalog_;
 }
 
+bool Session::catalog_ended() {
+  return !catalog_ || catalog_->ended_by_server();
+}
+
 pq::ConnectOptions Session::replication_options() const {
   pq::ConnectOptions connect = session_options(options_);
   if (options_.decoding_work_mem) {

@@ -30,6 +30,10 @@ class Session {
   // The catalog connection; connects (again) where it is lost.
   pq::Connection& catalog();
 
+  // The server has ended the catalog connection, and it is not there again: it is shutting down,
+  // most likely. Never waits.
+  bool catalog_ended();
+
   // What a walsender connection of ours needs.
   pq::ConnectOptions replication_options() const;
 
