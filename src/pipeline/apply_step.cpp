@@ -52,6 +52,8 @@ StepOutcome ApplyStep::wait() {
     if (in_transaction_) {
       driver_.rollback();
       in_transaction_ = false;
+      earlier_portions_gone_ = false;
+      return StepOutcome::worked();  // what was committed before it may not be durable yet
     }
     return StepOutcome::finished();
   }
@@ -73,13 +75,10 @@ void ApplyStep::connect() {
   position_ = found.position;
   durable_ = found.position;  // connect() committed durably, and with it all that was before
   last_flush_ = clock_.now();
-  if (backoff_.attempts() > 0) {
-    log_->info("sink recovered sink={} after={} attempts position={}", sink_, backoff_.attempts(),
-               position_.to_string());
-    backoff_.reset();
-  } else {
-    log_->info("sink connected sink={} position={} epoch={}", sink_,
-               position_.empty() ? "(none)" : position_.to_string(), found.epoch);
+  log_->info("sink connected sink={} position={} epoch={}", sink_,
+             position_.empty() ? "(none)" : position_.to_string(), found.epoch);
+  if (batch_.empty()) {
+    recovered();  // otherwise only when the batch is through: it may be what fails
   }
   progress_.update([&](SinkStatus& status) {
     status.state = position_.empty() ? "copying" : "streaming";
@@ -101,7 +100,9 @@ void ApplyStep::settle_batch(const Position& found) {
     }
     return;  // nothing of it was committed: it is applied again
   }
-  if (!batch_.empty() && found == batch_.back()->end_position) {
+  // Portions before the last have no end, and an empty position is that of a sink that lost all.
+  const bool may_be_committed = !batch_.empty() && ends(batch_.back()->portion);
+  if (may_be_committed && found == batch_.back()->end_position) {
     log_->info("commit confirmed sink={} position={} reply=lost", sink_, found.to_string());
     finish_batch();
     return;
@@ -121,7 +122,8 @@ bool ApplyStep::wants(const Transaction& transaction) const {
   if (transaction.purpose == Purpose::kInitialCopy) {
     return position_.empty();
   }
-  return !is_contained(transaction, position_);
+  // Also behind what waits in the batch: the same transaction twice must not be applied twice.
+  return !is_contained(transaction, batch_.empty() ? position_ : batch_.back()->end_position);
 }
 
 // Fills batch_ with whole transactions that wait, or with the next portion of a large one. False
@@ -253,7 +255,16 @@ void ApplyStep::finish_batch() {
   in_transaction_ = false;
   earlier_portions_gone_ = false;
   copying_.clear();
+  recovered();
+}
+
+void ApplyStep::recovered() {
+  if (backoff_.attempts() > 0) {
+    log_->info("sink recovered sink={} after={} attempts position={}", sink_, backoff_.attempts(),
+               position_.to_string());
+  }
   backoff_.reset();
+  systemic_attempts_ = 0;
 }
 
 bool ApplyStep::flush_due() const {
@@ -277,9 +288,10 @@ StepOutcome ApplyStep::failed(const Error& error) {
   in_transaction_ = false;
 
   const Reaction reaction = reaction_to(error.kind());
+  systemic_attempts_ += reaction == Reaction::kRetryBudget ? 1U : 0U;
   const bool retries = reaction == Reaction::kRetry || reaction == Reaction::kAskSink ||
                        (reaction == Reaction::kRetryBudget && !earlier_portions_gone_ &&
-                        backoff_.attempts() + 1 < options_.systemic_attempts_max);
+                        systemic_attempts_ < options_.systemic_attempts_max);
   if (!retries) {
     stopped(error);
     throw error.with_context("sink " + sink_);

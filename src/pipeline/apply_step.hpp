@@ -81,6 +81,7 @@ class ApplyStep {
   void prepare(const DataSet& data, bool copying);
   void commit_batch();
   void finish_batch();
+  void recovered();
   void flush();
   bool flush_due() const;
   StepOutcome wait();
@@ -103,6 +104,7 @@ class ApplyStep {
   bool was_connected_ = false;
   bool draining_ = false;
   std::optional<TimePoint> retry_at_;
+  unsigned systemic_attempts_ = 0;  // since something last went through
 
   // What the sink is known to have committed, and what of it is known to survive a power cut.
   Position position_;

@@ -21,6 +21,7 @@ CaptureStep::CaptureStep(Runtime& runtime, std::vector<SinkFeed> feeds, CaptureP
 
 StepOutcome CaptureStep::step() {
   if (retry_at_ && clock_.now() < *retry_at_) {
+    push_pending();  // what came before the source was lost need not wait for it
     return StepOutcome::waiting(*retry_at_);
   }
   retry_at_.reset();
@@ -53,10 +54,6 @@ StepOutcome CaptureStep::step() {
 void CaptureStep::open() {
   runtime_.open();
   open_ = true;
-  if (backoff_.attempts() > 0) {
-    log_->info("source recovered after={} attempts", backoff_.attempts());
-    backoff_.reset();
-  }
   progress_.update([&](CaptureStatus& status) {
     status.state = runtime_.current();
     status.error.clear();
@@ -66,6 +63,7 @@ void CaptureStep::open() {
 StepOutcome CaptureStep::lost_source(const Error& error) {
   runtime_.stop();
   open_ = false;
+  blocked_queue_ = nullptr;  // nobody waits for room now, but for the source
   const Duration delay = backoff_.next();
   retry_at_ = clock_.now() + delay;
   log_->warn("source unavailable attempt={} retry_in={}ms error=\"{}\"", backoff_.attempts(),
@@ -118,13 +116,15 @@ bool CaptureStep::push_pending() {
 // True when something came.
 bool CaptureStep::fetch() {
   CaptureResult result = runtime_.fetch(options_.fetch, clock_.now() + options_.wait_max);
+  if (backoff_.attempts() > 0) {
+    log_->info("source recovered after={} attempts", backoff_.attempts());
+    backoff_.reset();
+  }
   for (TransactionPtr& transaction : result.transactions) {
     count(*transaction);
     pending_.push_back(std::move(transaction));
   }
-  if (!result.next_capturer.empty()) {
-    progress_.update([&](CaptureStatus& status) { status.state = runtime_.current(); });
-  }
+  progress_.update([&](CaptureStatus& status) { status.state = runtime_.current(); });
   return !pending_.empty();
 }
 

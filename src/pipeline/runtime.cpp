@@ -1,5 +1,7 @@
 #include "pipeline/runtime.hpp"
 
+#include <utility>
+
 #include "base/check.hpp"
 #include "base/error.hpp"
 
@@ -23,13 +25,16 @@ void Runtime::open() {
 }
 
 CaptureResult Runtime::fetch(const FetchLimits& limits, TimePoint deadline) {
+  if (!next_.empty()) {
+    switch_to(std::exchange(next_, {}));
+  }
   HEADGATE_CHECK(current_ != nullptr, "fetch() needs an open capturer");
   CaptureResult result = current_->fetch(limits, deadline);
   for (const TransactionPtr& transaction : result.transactions) {
     remember(*transaction);
   }
   if (!result.next_capturer.empty() && result.next_capturer != current_->name()) {
-    switch_to(result.next_capturer);
+    next_ = result.next_capturer;
   }
   return result;
 }
@@ -61,7 +66,12 @@ void Runtime::switch_to(std::string_view name) {
                                           std::string(to_string(states_.current())) +
                                           " is running"};
   }
-  found->second->open(start_);
+  try {
+    found->second->open(start_);
+  } catch (...) {
+    states_.set(RunState::kIdle);
+    throw;
+  }
   current_ = found->second;
   log_->info("capturer opened name={} after={}", name,
              start_.resume.empty() ? "(beginning)" : start_.resume.to_string());
@@ -80,6 +90,7 @@ void Runtime::keep_alive() {
 }
 
 void Runtime::stop() noexcept {
+  next_.clear();
   if (current_ != nullptr) {
     current_->stop();
     current_ = nullptr;

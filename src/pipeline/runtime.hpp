@@ -31,7 +31,8 @@ class Runtime {
   void open();
 
   // As Capturer::fetch. A capturer that names a next one is stopped after its last transactions
-  // were returned, and the next is opened behind them.
+  // were returned, by the next call: that opens the next one behind them, and may fail without
+  // taking them along.
   CaptureResult fetch(const FetchLimits& limits, TimePoint deadline);
 
   // Stops the current capturer and opens `name` where that one stood.
@@ -53,6 +54,7 @@ class Runtime {
   Logger log_;
   std::map<std::string, Capturer*, std::less<>> capturers_;
   Capturer* current_ = nullptr;
+  std::string next_;  // named by current_; empty: current_ goes on
   StartPoint start_;
 };
 

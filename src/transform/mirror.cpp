@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include <fmt/format.h>
+
+#include "base/error.hpp"
+
 namespace headgate {
 namespace {
 
@@ -45,10 +49,22 @@ const SinkConfigPtr& Mirror::config_for(const TransformContext& context,
     config->database = context.sink;
     config->output = *schema;
     config->output.name = target_name(schema->name);
+    claim(config->output.name, schema->name);
     target.config = std::move(config);
   }
   target.described_by = schema;
   return target.config;
+}
+
+// Two tables of the source in one of the sink would overwrite each other's rows.
+void Mirror::claim(const TableName& target, const TableName& source) {
+  const auto [place, added] = sources_.try_emplace(target, source);
+  if (!added && place->second != source) {
+    throw Error{ErrorKind::kOperator,
+                fmt::format("tables {} and {} of the source would both be {} in the sink",
+                            place->second.to_string(), source.to_string(), target.to_string()),
+                "leave one of them out of `tables`, or mirror without `schema`"};
+  }
 }
 
 TableName Mirror::target_name(const TableName& source) const {

@@ -28,6 +28,7 @@ class Mirror final : public Transformer {
  private:
   const SinkConfigPtr& config_for(const TransformContext& context, const TableSchemaPtr& schema);
   TableName target_name(const TableName& source) const;
+  void claim(const TableName& target, const TableName& source);
 
   MirrorOptions options_;
   SinkNaming naming_;
@@ -39,6 +40,8 @@ class Mirror final : public Transformer {
     TableSchemaPtr described_by;
   };
   std::map<TableName, Target> targets_;
+  std::map<TableName, TableName>
+      sources_;  // by the sink's name: which table of the source is there
 };
 
 }  // namespace headgate

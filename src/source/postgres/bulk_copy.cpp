@@ -95,6 +95,7 @@ CaptureResult BulkCopy::fetch(const FetchLimits& limits, TimePoint) {
   if (last) {
     log_->info("copy read tables={} rows={} seconds={:.1f}", tables_.size(), rows_,
                std::chrono::duration<double>(clock_.now() - started_).count());
+    connection_.reset();  // and with it the snapshot, which keeps the source from cleaning up
     result.next_capturer = "cdc";
   }
   return result;

@@ -116,12 +116,13 @@ void TransactionAssembler::hand_over(Portion portion, std::vector<TransactionPtr
 }
 
 void TransactionAssembler::add(const RelationMessage& message) {
-  Relation& relation = relations_[message.relation];
-  if (!relation.raw_names.empty() && same(relation.raw, message)) {
+  const auto known = relations_.find(message.relation);
+  if (known != relations_.end() && same(known->second.raw, message)) {
     return;  // repeated after an invalidation that changed nothing for us
   }
+  TableSchemaPtr schema = lookup_(message);  // may throw: then nothing is remembered
+  Relation& relation = relations_[message.relation];
   relation.raw = own_names(message, relation.raw_names);
-  TableSchemaPtr schema = lookup_(relation.raw);
   const bool unchanged = relation.schema && schema && *relation.schema == *schema;
   if (!unchanged) {
     relation.schema = std::move(schema);
@@ -142,15 +143,7 @@ void TransactionAssembler::add(const UpdateMessage& update) {
     return;
   }
   const Row before = update.old_kind == 0 ? Row{} : keep(*schema, update.old_row);
-  Row data = keep(*schema, update.row);
-  if (update.old_kind == 'O') {
-    // The whole old row is here, so nothing needs to stay unknown.
-    const auto complete = transaction.arena().array<Value>(data.size());
-    for (std::size_t i = 0; i < data.size(); ++i) {
-      complete[i] = data[i].is_unchanged() ? before[i] : data[i];
-    }
-    data = complete;
-  }
+  const Row data = fill_from_old(*schema, update.old_kind, keep(*schema, update.row), before);
   Change& change = transaction.add_change(schema, Operation::kUpdateAfter, data, before);
   change.key_only = update.old_kind == 'K';
 }
@@ -186,6 +179,33 @@ const TableSchemaPtr& TransactionAssembler::schema_of(std::uint32_t relation) co
     throw unexpected(fmt::format("a change of relation {}, which was never described", relation));
   }
   return found->second.schema;
+}
+
+// The new row with what the old one tells of columns that were not sent: of all columns when it is
+// whole ('O'), of the identity's when it is the key ('K').
+Row TransactionAssembler::fill_from_old(const TableSchema& schema, char old_kind, Row data,
+                                        Row before) {
+  const bool needed = std::any_of(data.begin(), data.end(),
+                                  [](const Value& value) { return value.is_unchanged(); });
+  if (!needed) {
+    return data;
+  }
+  const auto filled = current_->arena().array<Value>(data.size());
+  for (std::size_t i = 0; i < data.size(); ++i) {
+    const bool told = old_kind == 'O' || (old_kind == 'K' && schema.columns[i].identity);
+    filled[i] = data[i].is_unchanged() && told ? before[i] : data[i];
+  }
+  for (const std::size_t column : schema.key) {
+    if (filled[column].is_unchanged()) {
+      // Servers before the minor releases of February 2022 leave out a large key that did not
+      // change.
+      throw Error{ErrorKind::kOperator,
+                  fmt::format("source: an update of table {} does not say which row it changed",
+                              schema.name.to_string()),
+                  "update the source server to a current minor release"};
+    }
+  }
+  return filled;
 }
 
 // The row, copied into the current transaction.

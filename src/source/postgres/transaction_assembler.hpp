@@ -60,6 +60,7 @@ class TransactionAssembler {
   Transaction& current();
   const TableSchemaPtr& schema_of(std::uint32_t relation) const;
   Row keep(const TableSchema& schema, Row row);
+  Row fill_from_old(const TableSchema& schema, char old_kind, Row data, Row before);
   void hand_over(Portion portion, std::vector<TransactionPtr>& out);
 
   SchemaLookup lookup_;
