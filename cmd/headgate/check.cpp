@@ -1,5 +1,6 @@
 #include "check.hpp"
 
+#include <filesystem>
 #include <vector>
 
 #include <boost/json.hpp>
@@ -70,21 +71,27 @@ int check_command(const Config& config, bool json) {
     findings.push_back(Finding::warning(warning, {}));
   }
   collect(findings, [&] {
-    prepare_storage_dir(config.storage_dir);
-    findings.push_back(Finding::ok("storage.dir " + config.storage_dir + " is writable"));
+    if (std::filesystem::exists(config.storage_dir)) {
+      prepare_storage_dir(config.storage_dir);
+      findings.push_back(Finding::ok("storage.dir " + config.storage_dir + " is writable"));
+    } else {
+      check_storage_parent(config.storage_dir);
+      findings.push_back(
+          Finding::planned("headgate will create storage.dir " + config.storage_dir, {}));
+    }
   });
   PipelineParts parts = make_pipeline(config, clock);
-  std::vector<Position> positions;
+  std::vector<SinkStand> stands;
   for (const auto& sink : parts.sinks) {
     collect(findings, [&] {
       const SinkPosition found = sink.driver->check(findings);
       if (!found.position.empty()) {
-        positions.push_back(found.position);
+        stands.push_back({"sink " + sink.name, found.position});
       }
     });
   }
   collect(findings, [&] {
-    for (Finding& finding : parts.source->check(positions)) {
+    for (Finding& finding : parts.source->check(stands)) {
       findings.push_back(std::move(finding));
     }
   });

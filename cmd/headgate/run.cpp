@@ -1,7 +1,9 @@
 #include "run.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
+#include <optional>
 #include <stop_token>
 
 #include <fmt/format.h>
@@ -39,6 +41,39 @@ std::string summary(const StatusReport& report) {
   std::_Exit(kExitTemporary);
 }
 
+// Beyond shutdown_timeout, for threads to come back. The supervisor itself keeps to the time-out,
+// but it may be inside a call (connecting, preparing the source) when the signal comes.
+constexpr Duration kShutdownGrace = std::chrono::seconds(4);
+
+// The deadline of a shutdown that was asked for. Thread-safe.
+class ShutdownClock {
+ public:
+  ShutdownClock(const Clock& clock, Duration timeout) : clock_(clock), timeout_(timeout) {}
+
+  void start() {
+    deadline_ = (clock_.now() + timeout_ + kShutdownGrace).time_since_epoch().count();
+  }
+  bool passed() const {
+    const auto deadline = deadline_.load();
+    return deadline != 0 && clock_.now().time_since_epoch().count() > deadline;
+  }
+
+ private:
+  const Clock& clock_;
+  Duration timeout_;
+  std::atomic<TimePoint::rep> deadline_{0};
+};
+
+// `until` as the user wrote it; nothing when it is no LSN of PostgreSQL's.
+std::optional<LSN> parse_until(const std::string& until) {
+  try {
+    const LSN lsn = LSN::parse(until);
+    return lsn.bytes().size() == LSN::kPostgresSize ? std::optional{lsn} : std::nullopt;
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 int run_pipeline(const Config& config, const std::string& until, const Logger& log) {
   const SystemClock clock;
   for (const std::string& warning : config.warnings) {
@@ -48,12 +83,13 @@ int run_pipeline(const Config& config, const std::string& until, const Logger& l
   PipelineParts parts = make_pipeline(config, clock);
   SupervisorOptions options = supervisor_options(config);
   if (!until.empty()) {
-    options.until = until == "now" ? parts.source->current_end() : LSN::parse(until);
+    options.until = until == "now" ? parts.source->current_end() : *parse_until(until);
   }
 
   Supervisor supervisor(options, *parts.source, parts.units(), clock,
                         {[] { ServiceManager::ready(); }, [] { abandon(); }}, log);
   std::stop_source stop;
+  ShutdownClock shutdown(clock, config.shutdown_timeout);
   const Signals signals(
       {[&] {
          ServiceManager::stopping();
@@ -87,6 +123,13 @@ int run_pipeline(const Config& config, const std::string& until, const Logger& l
 }  // namespace
 
 int run_command(const Config& config, const std::string& until) {
+  if (!until.empty() && until != "now" && !parse_until(until)) {
+    fmt::print(stderr,
+               "headgate: --until {}: not an LSN\n  write it as PostgreSQL prints it "
+               "(16/B374D848), or `now`\n",
+               until);
+    return kExitUsage;
+  }
   configure_logging(config.logging);
   const Logger log = make_logger(config.pipeline);
   try {

@@ -93,6 +93,13 @@ class BoundedQueue {
     producer_wakes_ = wakes_;
   }
 
+  // The consumer's thread only: returns at `deadline` or at a wake(), whatever waits here.
+  void wait_wake(TimePoint deadline) {
+    std::unique_lock lock(mutex_);
+    changed_.wait_until(lock, deadline, [&] { return wakes_ != consumer_wakes_; });
+    consumer_wakes_ = wakes_;
+  }
+
   // Ends one wait of each side, so that its thread looks around (at shutdown, say): the present
   // one, or the next if it comes a moment too early for it.
   void wake() {

@@ -66,6 +66,7 @@ class Supervisor::Session {
   void fail(std::exception_ptr failure);
   bool reached_until() const;
   void drain();
+  void abort(Duration patience);
   void end_threads();
 
   Supervisor& supervisor_;
@@ -139,7 +140,7 @@ bool Supervisor::Session::connect(Worker& worker) {
 
 bool Supervisor::Session::open() {
   StartPoint start;
-  std::vector<Position> positions;
+  std::vector<SinkStand> stands;
   for (const auto& worker : workers_) {
     if (!connect(*worker)) {
       return false;
@@ -149,12 +150,12 @@ bool Supervisor::Session::open() {
       start.copy_needed = true;
       continue;
     }
-    positions.push_back(position);
+    stands.push_back({"sink " + worker->lane.unit.name, position});
     if (start.resume.empty() || position.lsn < start.resume.lsn) {
       start.resume = position;
     }
   }
-  supervisor_.source_.prepare(positions);
+  supervisor_.source_.prepare(stands);
   const std::string place = supervisor_.source_.place();
   for (const auto& worker : workers_) {
     if (!place.empty() && worker->lane.unit.driver->place() == place) {
@@ -188,10 +189,15 @@ void Supervisor::Session::run() {
       break;
     }
   }
+  std::unique_lock lock(mutex_);
+  const std::exception_ptr failure = failure_;
+  lock.unlock();
+  if (failure) {
+    abort(supervisor_.options_.shutdown_timeout);
+  }
   end_threads();
-  const std::lock_guard lock(mutex_);
-  if (failure_) {
-    std::rethrow_exception(failure_);
+  if (failure) {
+    std::rethrow_exception(failure);
   }
 }
 
@@ -207,6 +213,7 @@ void Supervisor::Session::capture_loop() {
   TimePoint health_due = supervisor_.clock_.now();
   try {
     while (!capture_ends_) {
+      supervisor_.last_capture_ = supervisor_.clock_.now().time_since_epoch().count();
       const StepOutcome outcome = capture_->step();
       ask_health(health_due);
       if (outcome.kind != StepOutcome::Kind::kWaiting) {
@@ -224,6 +231,7 @@ void Supervisor::Session::capture_loop() {
   } catch (...) {
     fail(std::current_exception());
   }
+  supervisor_.last_capture_ = 0;
   const std::lock_guard lock(mutex_);
   capture_finished_ = true;
   changed_.notify_all();
@@ -257,7 +265,11 @@ void Supervisor::Session::apply_loop(Worker& worker) {
       }
       if (outcome.kind == StepOutcome::Kind::kWaiting) {
         const TimePoint look = supervisor_.clock_.now() + std::chrono::seconds(1);
-        worker.queue.wait_not_empty(std::min(outcome.wake_at, look));
+        if (worker.step.backing_off()) {
+          worker.queue.wait_wake(std::min(outcome.wake_at, look));
+        } else {
+          worker.queue.wait_not_empty(std::min(outcome.wake_at, look));
+        }
       }
     }
   } catch (...) {
@@ -268,10 +280,16 @@ void Supervisor::Session::apply_loop(Worker& worker) {
   changed_.notify_all();
 }
 
+// Said at once: the other threads may take their time to end.
 void Supervisor::Session::fail(std::exception_ptr failure) {
   const std::lock_guard lock(mutex_);
   if (!failure_) {
     failure_ = std::move(failure);
+    try {
+      std::rethrow_exception(failure_);
+    } catch (const std::exception& error) {
+      supervisor_.log_->warn("session ends error=\"{}\"", error.what());
+    }
   }
   changed_.notify_all();
 }
@@ -295,18 +313,26 @@ void Supervisor::Session::drain() {
   if (capture_done && applied) {
     return;
   }
-  // Those that wait between attempts end now; one that is inside a call does not come back soon.
+  supervisor_.log_->warn(
+      "shutdown_timeout passed: what was not applied is read again at the next start");
+  lock.unlock();
+  abort(std::chrono::seconds(2));
+}
+
+// Threads that wait between attempts end now; one that is inside a call gets `patience`, and then
+// the process ends without it.
+void Supervisor::Session::abort(Duration patience) {
+  capture_ends_ = true;
   aborting_ = true;
   for (const auto& worker : workers_) {
     worker->queue.wake();
   }
-  const bool ended = changed_.wait_for(lock, std::chrono::seconds(2), [&] {
+  std::unique_lock lock(mutex_);
+  changed_.notify_all();
+  const bool ended = changed_.wait_for(lock, patience, [&] {
     return capture_finished_ && std::all_of(workers_.begin(), workers_.end(),
                                             [](const auto& worker) { return worker->finished; });
   });
-  supervisor_.log_->warn(
-      "shutdown_timeout passed: what was not applied is read again at the next "
-      "start");
   if (!ended && supervisor_.events_.on_stuck) {
     supervisor_.events_.on_stuck();
   }
@@ -352,6 +378,7 @@ void Supervisor::run(std::stop_token stop) {
     } catch (const Error& error) {
       const Reaction reaction = reaction_to(error.kind());
       if (reaction != Reaction::kRetry && reaction != Reaction::kRestart) {
+        give_up_source();
         throw;
       }
       if (clock_.now() - began > std::chrono::minutes(1)) {
@@ -377,6 +404,18 @@ void Supervisor::run(std::stop_token stop) {
   }
 }
 
+// Before any sink holds a position there is nothing to go on from: what a first start has created
+// at the source would only cost it.
+void Supervisor::give_up_source() {
+  const bool nothing_held = std::all_of(lanes_.begin(), lanes_.end(), [](const auto& lane) {
+    const SinkStatus status = lane->progress.get();
+    return status.applied.empty();
+  });
+  if (nothing_held) {
+    source_.give_up();
+  }
+}
+
 void Supervisor::run_session(std::stop_token stop) {
   Session session(*this, stop);
   if (!session.open()) {
@@ -399,8 +438,11 @@ void Supervisor::started() {
 }
 
 bool Supervisor::alive() const {
-  const auto last = last_round_.load();
-  return last == 0 || clock_.now().time_since_epoch() - Duration{last} < kAliveWithin;
+  // 0: that thread does not run at the moment.
+  const auto comes_round = [&](TimePoint::rep last) {
+    return last == 0 || clock_.now().time_since_epoch() - Duration{last} < kAliveWithin;
+  };
+  return comes_round(last_round_) && comes_round(last_capture_);
 }
 
 StatusReport Supervisor::report() const {

@@ -84,6 +84,7 @@ class Supervisor {
 
   void run_session(std::stop_token stop);
   void started();
+  void give_up_source();
 
   // Constant after construction.
   SupervisorOptions options_;
@@ -98,7 +99,9 @@ class Supervisor {
   CaptureProgress capture_progress_;
   std::vector<std::unique_ptr<Lane>> lanes_;  // one per sink; the vector is constant
   bool started_ = false;
+  // When each thread last came round; 0 while it does not run.
   std::atomic<TimePoint::rep> last_round_{0};
+  std::atomic<TimePoint::rep> last_capture_{0};
 
   mutable std::mutex mutex_;
   // Guarded by mutex_.

@@ -57,8 +57,15 @@ StepOutcome ApplyStep::wait() {
     }
     return StepOutcome::finished();
   }
+  if (in_transaction_) {
+    if (clock_.now() >= last_keep_alive_ + options_.keep_alive_interval) {
+      driver_.keep_alive();
+      last_keep_alive_ = clock_.now();
+    }
+    return StepOutcome::waiting(last_keep_alive_ + options_.keep_alive_interval);
+  }
   const TimePoint next_flush = last_flush_ + options_.flush_interval;
-  const bool dirty = durable_ != position_ && !in_transaction_;
+  const bool dirty = durable_ != position_;
   return StepOutcome::waiting(dirty ? next_flush : clock_.now() + std::chrono::seconds(1));
 }
 
@@ -175,6 +182,7 @@ void ApplyStep::apply_batch() {
     finish_batch();
   } else {
     earlier_portions_gone_ = true;
+    last_keep_alive_ = clock_.now();
     batch_.clear();
   }
 }
@@ -299,7 +307,7 @@ StepOutcome ApplyStep::failed(const Error& error) {
   if (earlier_portions_gone_ && reaction == Reaction::kRetry) {
     // They were rolled back and are no longer in memory. (A COMMIT in doubt may have saved them.)
     stopped(error);
-    throw Error{ErrorKind::kReread, fmt::format("sink {}: {}", sink_, error.what()), error.hint()};
+    throw Error{ErrorKind::kReread, error.what(), error.hint()}.with_context("sink " + sink_);
   }
 
   const Duration delay = backoff_.next();

@@ -28,6 +28,9 @@ struct ApplyOptions {
   std::size_t batch_bytes_max = std::size_t{8} * 1024 * 1024;
   // Where commits are not durable by themselves, how often they are made so.
   Duration flush_interval = std::chrono::seconds(1);
+  // While the next portion of a large transaction is awaited, how often the sink hears of us; far
+  // below any limit on idle transactions.
+  Duration keep_alive_interval = std::chrono::seconds(10);
   ExistingRows existing_rows = ExistingRows::kRefuse;
   // Attempts in a row against a sink that refuses everything, before the pipeline stops.
   unsigned systemic_attempts_max = 5;
@@ -64,6 +67,10 @@ class ApplyStep {
 
   // Rolls back what is open and closes the sink.
   void close() noexcept;
+
+  // True between attempts to reach a lost sink: nothing to do before the time that step() named,
+  // whatever waits in the queue.
+  bool backing_off() const { return retry_at_.has_value(); }
 
   // True from the first successful connect until the sink is lost.
   bool connected() const { return connected_; }
@@ -110,6 +117,7 @@ class ApplyStep {
   Position position_;
   Position durable_;
   TimePoint last_flush_{};
+  TimePoint last_keep_alive_{};
 
   // Taken from the queue and not yet known to be committed. Whole transactions, or one portion.
   std::vector<TransactionPtr> batch_;

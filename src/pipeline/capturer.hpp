@@ -80,6 +80,12 @@ class Capturer {
   virtual void stop() noexcept = 0;
 };
 
+// Where a sink that holds a position stands.
+struct SinkStand {
+  std::string sink;  // its name in the configuration, for messages
+  Position position;
+};
+
 // What the source's machinery says of itself; for `status`.
 struct SourceHealth {
   std::string server_version;
@@ -98,15 +104,18 @@ class Source {
   virtual ~Source() = default;
 
   // Checks what prepare() would, and changes nothing; for `headgate check`.
-  virtual Findings check(const std::vector<Position>& sinks) = 0;
+  virtual Findings check(const std::vector<SinkStand>& sinks) = 0;
 
   // Connects, checks what is needed, creates what is missing and may be created (publication,
-  // slot), and says which history its positions belong to. `sinks` are the positions that the sinks
-  // hold.
+  // slot), and says which history its positions belong to. `sinks` are those that hold one.
   //
   // Throws Error{kPositionLost} when one of them cannot be continued (I7), Error{kOperator} for a
   // setting, object or privilege that is missing, Error{kTransient} when the server is not there.
-  virtual History prepare(const std::vector<Position>& sinks) = 0;
+  virtual History prepare(const std::vector<SinkStand>& sinks) = 0;
+
+  // The pipeline stops before any sink holds a position: takes back what prepare() created and what
+  // would cost the source something while nobody reads (the slot keeps its log).
+  virtual void give_up() noexcept = 0;
 
   // The database it reads from, as SinkDriver::place() names those of sinks; empty when not known.
   // REQUIRES: prepare() succeeded.

@@ -101,6 +101,10 @@ class SinkDriver {
   // Throws Error{kInDoubt} when COMMIT was sent and no answer came: only connect() can tell.
   virtual void commit(const CommitMark& mark) = 0;
 
+  // Called every few seconds while a transaction is open and its next operations have not come yet,
+  // so that the server does not take us for dead.
+  virtual void keep_alive() {}
+
   // Undoes what begin() started. Never throws: a lost connection has rolled back by itself.
   virtual void rollback() noexcept = 0;
 

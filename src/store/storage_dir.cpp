@@ -44,6 +44,19 @@ void write_probe(const std::string& path) {
 
 }  // namespace
 
+void check_storage_parent(const std::string& path) {
+  std::filesystem::path parent = std::filesystem::absolute(path).lexically_normal();
+  while (parent.has_relative_path() && !std::filesystem::exists(parent)) {
+    parent = parent.parent_path();
+  }
+  if (!std::filesystem::is_directory(parent)) {
+    throw unusable(path, "create the folder", ENOTDIR);
+  }
+  if (::access(parent.c_str(), W_OK | X_OK) != 0) {
+    throw unusable(path, "create the folder", errno);
+  }
+}
+
 void prepare_storage_dir(const std::string& path) {
   std::error_code failure;
   if (std::filesystem::create_directories(path, failure)) {

@@ -13,4 +13,7 @@ namespace headgate {
 // Throws Error{kSystemic} that names the folder and the remedy.
 void prepare_storage_dir(const std::string& path);
 
+// Whether prepare_storage_dir() could create `path`; creates nothing. Throws as that does.
+void check_storage_parent(const std::string& path);
+
 }  // namespace headgate

@@ -107,19 +107,33 @@ std::string trimmed(std::string_view text) {
   return line;
 }
 
-// Errors over data (class 22) quote the offending value, which may not reach a log.
-std::string without_quoted_values(std::string_view message) {
-  std::string safe;
-  bool quoted = false;
-  for (const char c : message) {
-    if (c == '"') {
-      safe += quoted ? "\"" : "\"…";
-      quoted = !quoted;
-    } else if (!quoted) {
-      safe.push_back(c);
+// Errors over data, and those that a trigger raises, quote values in their text, in any language
+// and layout; none of it may reach a log.
+bool quotes_values(std::string_view sqlstate) {
+  return sqlstate.starts_with("22") || sqlstate.starts_with("44") || sqlstate.starts_with("P0");
+}
+
+// Our own words for these, with the names that the server tells in fields of their own.
+std::string value_refusal(const PGresult* result, std::string_view sqlstate) {
+  std::string text = "the server refuses a value";
+  if (sqlstate == "22001") {
+    text = "a value is too long for its column";
+  } else if (sqlstate == "22003") {
+    text = "a number is out of its column's range";
+  } else if (sqlstate == "22P02" || sqlstate == "22007" || sqlstate == "22008") {
+    text = "a value cannot be read as its column's type";
+  } else if (sqlstate.starts_with("P0")) {
+    text = "a trigger or function raises an error";
+  }
+  for (const auto& [code, name] :
+       {std::pair{PG_DIAG_TABLE_NAME, "table"}, std::pair{PG_DIAG_COLUMN_NAME, "column"},
+        std::pair{PG_DIAG_CONSTRAINT_NAME, "constraint"},
+        std::pair{PG_DIAG_DATATYPE_NAME, "type"}}) {
+    if (const std::string_view value = field(result, code); !value.empty()) {
+      text += fmt::format(", {} {}", name, value);
     }
   }
-  return safe;
+  return text;
 }
 
 // Splits libpq's verbose `FATAL:  28P01: password authentication failed …` of a refused connection.
@@ -146,6 +160,7 @@ std::string hint_for_refusal(std::string_view sqlstate) {
   if (sqlstate == "3D000") return "create the database, or correct dbname in the dsn";
   if (sqlstate == "42501") return "grant the missing right to this user";
   if (sqlstate == "53300") return "raise max_connections (or max_wal_senders) on the server";
+  if (sqlstate == "53400") return "raise max_replication_slots on the server, or drop unused slots";
   return {};
 }
 
@@ -160,14 +175,15 @@ std::vector<std::pair<std::string, std::string>> text_format_settings() {
 
 ErrorKind kind_of_sqlstate(std::string_view sqlstate) {
   const std::string_view group = sqlstate.substr(0, std::min<std::size_t>(2, sqlstate.size()));
-  if (group == "08" || group == "40" || sqlstate == "55P03" || sqlstate == "57014" ||
-      sqlstate == "55006" || sqlstate == "25P03") {
+  // 08P01 is a protocol violation: a pooler that does not know a start-up parameter, say.
+  if ((group == "08" && sqlstate != "08P01") || group == "40" || sqlstate == "55P03" ||
+      sqlstate == "57014" || sqlstate == "55006" || sqlstate == "25P03") {
     return ErrorKind::kTransient;
   }
   if (sqlstate == "53100" || sqlstate == "53200" || group == "58") {
     return ErrorKind::kSystemic;
   }
-  if (group == "57" || group == "53") {
+  if (group == "57" || (group == "53" && sqlstate != "53400")) {
     return ErrorKind::kTransient;  // shutdown, start-up, crash recovery, too many connections
   }
   if (group == "22" || group == "23" || group == "54" || group == "44") {
@@ -205,11 +221,15 @@ void Connection::connect(const ConnectOptions& options) {
   }
   parameters.set("client_encoding", "UTF8");
   parameters.set_default("fallback_application_name", options.application_name);
-  // A peer that vanished without a word must not hold us for hours.
+  // A peer that vanished without a word must not hold us for hours...
   parameters.set_default("keepalives_idle", "10");
   parameters.set_default("keepalives_interval", "5");
   parameters.set_default("keepalives_count", "3");
   parameters.set_default("tcp_user_timeout", "30000");
+  // ... nor our vanished session the server's locks and snapshots.
+  parameters.append_option("tcp_keepalives_idle", "10");
+  parameters.append_option("tcp_keepalives_interval", "5");
+  parameters.append_option("tcp_keepalives_count", "3");
   if (options.replication) {
     parameters.set("replication", "database");
   }
@@ -248,6 +268,27 @@ void Connection::connect(const ConnectOptions& options) {
   if (lost()) {
     throw connect_error();
   }
+  // From here on SQLSTATEs come as fields, and DETAIL, which quotes rows, is better not sent along.
+  PQsetErrorVerbosity(get(), PQERRORS_TERSE);
+  lift_timeouts(options);
+}
+
+// What a role's or database's defaults might limit, and must not: our sessions are idle for long,
+// and a copy takes as long as it takes. Each setting only where the server knows it.
+void Connection::lift_timeouts(const ConnectOptions& options) {
+  if (options.replication) {
+    return;  // a walsender has wal_sender_timeout
+  }
+  std::string names = "'statement_timeout'";
+  if (server_version() >= 140000) {
+    names += ", 'idle_session_timeout'";
+  }
+  if (server_version() >= 170000) {
+    names += ", 'transaction_timeout'";
+  }
+  exec("SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.unnest(ARRAY[" + names +
+           "]) AS name",
+       "set up the session");
 }
 
 bool Connection::ended_by_server() {
@@ -286,13 +327,14 @@ Error Connection::error(const PGresult* result, std::string_view doing) const {
                                                     doing, trimmed(PQerrorMessage(get())))};
   }
   const ErrorKind kind = kind_of_sqlstate(sqlstate);
-  std::string message = trimmed(field(result, PG_DIAG_MESSAGE_PRIMARY));
-  if (kind == ErrorKind::kRow && sqlstate.starts_with("22")) {
-    message = without_quoted_values(message);
+  if (quotes_values(sqlstate)) {
+    return Error{kind, fmt::format("{}: cannot {}: {} (SQLSTATE {})", role_, doing,
+                                   value_refusal(result, sqlstate), sqlstate)};
   }
   // DETAIL is left out: it quotes rows. HINT is the server's advice and quotes none.
   return Error{kind,
-               fmt::format("{}: cannot {}: {} (SQLSTATE {})", role_, doing, message, sqlstate),
+               fmt::format("{}: cannot {}: {} (SQLSTATE {})", role_, doing,
+                           trimmed(field(result, PG_DIAG_MESSAGE_PRIMARY)), sqlstate),
                trimmed(field(result, PG_DIAG_MESSAGE_HINT))};
 }
 
@@ -361,18 +403,45 @@ std::int64_t Connection::copy_end(std::string_view doing) {
   return result.affected();
 }
 
-std::optional<std::string_view> Connection::copy_get(std::string_view doing) {
-  char* buffer = nullptr;
-  const int size = PQgetCopyData(get(), &buffer, 0);
-  copy_buffer_.reset(buffer);
-  if (size > 0) {
-    return std::string_view{buffer, static_cast<std::size_t>(size)};
+Connection::CopyRow Connection::copy_get(TimePoint deadline, std::string_view doing) {
+  while (true) {
+    char* buffer = nullptr;
+    const int size = PQgetCopyData(get(), &buffer, 1);
+    copy_buffer_.reset(buffer);
+    if (size > 0) {
+      return {std::string_view{buffer, static_cast<std::size_t>(size)}, false};
+    }
+    if (size < 0) {
+      break;
+    }
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    pollfd readable{socket(), POLLIN, 0};
+    if (::poll(&readable, 1, static_cast<int>(std::max<std::int64_t>(0, left.count()))) == 0) {
+      return {};
+    }
+    if (PQconsumeInput(get()) != 1) {
+      throw error(nullptr, doing);
+    }
   }
   const Result result(PQgetResult(get()));
   expect(result, {PGRES_COMMAND_OK}, doing);
   while (const Result rest{PQgetResult(get())}) {
   }
-  return std::nullopt;
+  return {std::nullopt, true};
+}
+
+void Connection::cancel() noexcept {
+  struct Free {
+    void operator()(PGcancel* cancel) const { PQfreeCancel(cancel); }
+  };
+  const std::unique_ptr<PGcancel, Free> request(PQgetCancel(get()));
+  char reason[256];
+  if (request && PQcancel(request.get(), reason, sizeof(reason)) == 1) {
+    while (PGresult* result = PQgetResult(get())) {
+      PQclear(result);
+    }
+  }
 }
 
 std::string Connection::quoted_user() const {

@@ -115,9 +115,17 @@ class Connection {
   void copy_put(std::string_view data, std::string_view doing);
   std::int64_t copy_end(std::string_view doing);
 
-  // The next row of COPY … TO STDOUT, or nothing at its end. The memory is libpq's until the next
-  // call.
-  std::optional<std::string_view> copy_get(std::string_view doing);
+  // The next row of COPY … TO STDOUT: its bytes, nothing in `row` when none came by `deadline`, or
+  // `end`. The memory is libpq's until the next call.
+  struct CopyRow {
+    std::optional<std::string_view> row;
+    bool end = false;
+  };
+  CopyRow copy_get(TimePoint deadline, std::string_view doing);
+
+  // Asks the server to give up the statement that was sent and whose result is awaited, and waits
+  // for it to do so. Never throws.
+  void cancel() noexcept;
 
   // A literal, quoted by libpq's rules for this connection.
   std::string quote_literal(std::string_view text) const;
@@ -138,6 +146,7 @@ class Connection {
   };
 
   void connect(const ConnectOptions& options);
+  void lift_timeouts(const ConnectOptions& options);
   Error connect_error() const;
 
   std::string role_;

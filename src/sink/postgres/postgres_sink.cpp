@@ -96,6 +96,9 @@ SinkPosition PostgresSink::connect() {
                 "point dsn to the primary (target_session_attrs=read-write)"};
   }
   commits_are_durable_ = state.value(0, 0) != "off";
+  // Pinned: a reload of the server's settings must not make commits asynchronous behind our back.
+  connection_->exec("SELECT set_config('synchronous_commit', $1, false)", {state.text(0, 0)},
+                    "set up the session");
   take_session_lock();
   positions_.create(*connection_);
   return positions_.take_over(*connection_);
@@ -259,6 +262,9 @@ void PostgresSink::count_missing(std::int64_t expected, std::int64_t found) {
 }
 
 void PostgresSink::copy(std::span<const Sink> operations) {
+  if (any_in_source_order()) {
+    connection_->exec("SET CONSTRAINTS ALL DEFERRED", "defer constraints");
+  }
   while (!operations.empty()) {
     const SinkConfig* config = operations.front().config;
     std::vector<Row> rows;
@@ -278,10 +284,7 @@ void PostgresSink::copy(std::span<const Sink> operations) {
 
 void PostgresSink::commit(const CommitMark& mark) {
   // Deferred constraints fail here, while the transaction can still be taken apart, not in COMMIT.
-  const bool deferred = std::any_of(tables_.begin(), tables_.end(), [](const auto& entry) {
-    return entry.second.writer->table().needs_source_order;
-  });
-  if (deferred) {
+  if (any_in_source_order()) {
     connection_->exec("SET CONSTRAINTS ALL IMMEDIATE", "check deferred constraints");
   }
   positions_.write(*connection_, mark);
@@ -298,6 +301,16 @@ void PostgresSink::commit(const CommitMark& mark) {
   }
   in_transaction_ = false;
   positions_.committed(mark.position);
+}
+
+bool PostgresSink::any_in_source_order() const {
+  return std::any_of(tables_.begin(), tables_.end(), [](const auto& entry) {
+    return entry.second.writer->table().needs_source_order;
+  });
+}
+
+void PostgresSink::keep_alive() {
+  connection_->exec("SELECT 1", "keep the transaction open");
 }
 
 void PostgresSink::rollback() noexcept {

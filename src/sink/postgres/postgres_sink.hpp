@@ -30,6 +30,7 @@ class PostgresSink final : public SinkDriver {
   void write(std::span<const Sink> operations) override;
   void copy(std::span<const Sink> operations) override;
   void commit(const CommitMark& mark) override;
+  void keep_alive() override;
   void rollback() noexcept override;
   bool commits_are_durable() const override { return commits_are_durable_; }
   void flush() override;
@@ -41,6 +42,7 @@ class PostgresSink final : public SinkDriver {
  private:
   pq::ConnectOptions connect_options() const;
   void take_session_lock();
+  bool any_in_source_order() const;
   TableWriter& writer(const SinkConfig* table);
   void write_net_effect(std::span<const Sink> operations);
   void write_in_order(std::span<const Sink> operations);

@@ -1,6 +1,5 @@
 #include "source/postgres/bulk_copy.hpp"
 
-#include <unistd.h>
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -57,7 +56,9 @@ void BulkCopy::open(const StartPoint&) {
 void BulkCopy::take_snapshot() {
   ReplicationStream stream(session_.replication_options());
   const CreatedSlot slot = stream.create_slot(
-      fmt::format("{}_copy_{}", session_.options().slot.substr(0, 40), ::getpid()),
+      // A number of its own each time: one that could not be removed yet is in nobody's way.
+      fmt::format("{}_copy_{:08x}", session_.options().slot.substr(0, 40),
+                  TraceId::make(clock_.wall_now()).random),
       ReplicationStream::SlotLife::kTemporary, ReplicationStream::Snapshot::kExport,
       kSnapshotPatience);
   position_ = {LSN::from_postgres(slot.consistent_point), session_.history()};
@@ -69,7 +70,7 @@ void BulkCopy::take_snapshot() {
   // From here on the snapshot is held by this transaction; the temporary slot goes with `stream`.
 }
 
-CaptureResult BulkCopy::fetch(const FetchLimits& limits, TimePoint) {
+CaptureResult BulkCopy::fetch(const FetchLimits& limits, TimePoint deadline) {
   std::unique_ptr<Transaction> portion = new_portion();
   if (first_portion_) {
     for (const Session::CopyTable& table : tables_) {
@@ -80,12 +81,18 @@ CaptureResult BulkCopy::fetch(const FetchLimits& limits, TimePoint) {
     if (!copying_) {
       begin_table();
     }
-    if (!add_row(*portion)) {
+    const Taken taken = take_row(*portion, deadline);
+    if (taken == Taken::kTableEnd) {
       end_table();
+    } else if (taken == Taken::kNothingYet) {
+      break;
     }
   }
 
   CaptureResult result;
+  if (portion->changes().empty() && table_ < tables_.size()) {
+    return result;  // the server is slow: what there is to say comes with the first rows
+  }
   const bool last = table_ == tables_.size();
   portion->portion = first_portion_ ? (last ? Portion::kWhole : Portion::kFirst)
                                     : (last ? Portion::kLast : Portion::kMiddle);
@@ -111,50 +118,52 @@ std::unique_ptr<Transaction> BulkCopy::new_portion() const {
 
 void BulkCopy::begin_table() {
   const Session::CopyTable& table = tables_[table_];
-  connection_->copy_begin(copy_statement(table, has_binary_text(*table.schema)),
-                          "copy table " + table.schema->name.to_string());
+  copying_what_ = "copy table " + table.schema->name.to_string();
+  binary_ = has_binary_text(*table.schema);
+  connection_->copy_begin(copy_statement(table, binary_), copying_what_);
   copying_ = true;
   header_pending_ = true;
   table_rows_ = 0;
 }
 
-// False at the table's end.
-bool BulkCopy::add_row(Transaction& portion) {
+BulkCopy::Taken BulkCopy::take_row(Transaction& portion, TimePoint deadline) {
   const TableSchemaPtr& schema = tables_[table_].schema;
-  const auto data = connection_->copy_get("copy table " + schema->name.to_string());
-  if (!data) {
-    return false;
+  const auto data = connection_->copy_get(deadline, copying_what_);
+  if (data.end) {
+    return Taken::kTableEnd;
   }
-  WireReader reader(*data, "COPY data");
+  if (!data.row) {
+    return Taken::kNothingYet;
+  }
+  WireReader reader(*data.row, "COPY data");
   if (header_pending_) {
     reader.take(kCopySignature + sizeof(std::uint32_t));
     reader.take(reader.integer<std::uint32_t>());
     header_pending_ = false;
   }
   if (reader.left() == 0) {
-    return true;  // the header came alone
+    return Taken::kRow;  // the header came alone
   }
   const auto count = reader.integer<std::int16_t>();
   if (count < 0) {
-    return true;  // the trailer; the end of COPY itself follows
+    return Taken::kRow;  // the trailer; the end of COPY itself follows
   }
   if (static_cast<std::size_t>(count) != schema->columns.size()) {
     throw reader.malformed("a row has another number of columns than its table");
   }
-  const bool binary = has_binary_text(*schema);
   const auto row = portion.arena().array<Value>(schema->columns.size());
   for (Value& value : row) {
     const auto size = reader.integer<std::int32_t>();
     if (size >= 0) {
       const std::string_view bytes =
           portion.arena().copy(reader.take(static_cast<std::size_t>(size)));
-      value = binary ? Value::binary(bytes) : Value::text(bytes);
+      value = binary_ ? Value::binary(bytes) : Value::text(bytes);
     }
   }
   portion.add_change(schema, Operation::kInsert, row);
   ++table_rows_;
   ++rows_;
-  return true;
+  return Taken::kRow;
 }
 
 void BulkCopy::end_table() {

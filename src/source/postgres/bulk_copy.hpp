@@ -36,7 +36,8 @@ class BulkCopy final : public Capturer {
  private:
   void take_snapshot();
   void begin_table();
-  bool add_row(Transaction& portion);
+  enum class Taken { kRow, kNothingYet, kTableEnd };
+  Taken take_row(Transaction& portion, TimePoint deadline);
   void end_table();
   std::unique_ptr<Transaction> new_portion() const;
 
@@ -49,6 +50,8 @@ class BulkCopy final : public Capturer {
   std::vector<Session::CopyTable> tables_;
   std::size_t table_ = 0;        // index of the table that is copied
   bool copying_ = false;         // COPY of that table is under way
+  std::string copying_what_;     // for errors
+  bool binary_ = false;          // its values come in binary
   bool header_pending_ = false;  // its binary header has not come yet
   std::uint64_t table_rows_ = 0;
   std::uint64_t rows_ = 0;

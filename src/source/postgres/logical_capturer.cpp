@@ -47,6 +47,8 @@ void LogicalCapturer::open(const StartPoint& start) {
   stream->start(session_.options().slot, from, stream_options());
   stream_ = std::move(stream);
   handed_over_ = from;
+  // A sink may have gone back since: what it lost must not be confirmed from memory.
+  durable_ = std::min(durable_, from);
   reported_ = 0;
   reply_wanted_ = false;
   leaving_since_.reset();

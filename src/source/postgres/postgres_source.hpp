@@ -16,10 +16,11 @@ class PostgresSource final : public Source {
   // `clock` must outlive the source. Connects to nothing yet.
   PostgresSource(Options options, const Clock& clock, Logger log);
 
-  Findings check(const std::vector<Position>& sinks) override { return session_.check(sinks); }
-  History prepare(const std::vector<Position>& sinks) override { return session_.prepare(sinks); }
+  Findings check(const std::vector<SinkStand>& sinks) override { return session_.check(sinks); }
+  History prepare(const std::vector<SinkStand>& sinks) override { return session_.prepare(sinks); }
   std::string place() override;
   bool captures(const TableName& table) const override { return session_.captures(table); }
+  void give_up() noexcept override { session_.give_up(); }
   LSN current_end() override;
   Capturer& cdc() override { return cdc_; }
   Capturer& snapshot() override { return snapshot_; }

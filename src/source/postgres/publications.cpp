@@ -48,16 +48,19 @@ struct Existing {
   bool inserts = false;
   bool updates = false;
   bool deletes = false;
+  bool truncates = false;  // PostgreSQL 10 publishes none, and has no such option
 };
 
 Existing find_publication(pq::Connection& connection, const std::string& name) {
-  const pq::Result rows = connection.exec(
-      "SELECT pubinsert, pubupdate, pubdelete FROM pg_publication WHERE pubname = $1", {name},
-      "look up publication " + name);
+  const pq::Result rows =
+      connection.exec(fmt::format("SELECT pubinsert, pubupdate, pubdelete, {} FROM pg_publication "
+                                  "WHERE pubname = $1",
+                                  connection.server_version() >= 110000 ? "pubtruncate" : "true"),
+                      {name}, "look up publication " + name);
   if (rows.rows() == 0) {
     return {};
   }
-  return {true, rows.boolean(0, 0), rows.boolean(0, 1), rows.boolean(0, 2)};
+  return {true, rows.boolean(0, 0), rows.boolean(0, 1), rows.boolean(0, 2), rows.boolean(0, 3)};
 }
 
 std::vector<TableName> tables_of(pq::Connection& connection, const std::string& name) {
@@ -75,16 +78,7 @@ bool contains(const std::vector<TableName>& tables, const TableName& name) {
   return std::find(tables.begin(), tables.end(), name) != tables.end();
 }
 
-Finding uncopied_table(const TableName& table, const std::string& publication,
-                       const TableFilter& filter) {
-  const std::vector<TableName> named = filter.named();
-  if (std::find(named.begin(), named.end(), table) == named.end()) {
-    return Finding::warning(
-        fmt::format("source: table {} is new and matches a pattern of `tables`, but is not in "
-                    "publication {}: it is not mirrored",
-                    table.to_string(), publication),
-        fmt::format("leave it out (\"!{}\") to be rid of this line", table.to_string()));
-  }
+Finding uncopied_table(const TableName& table, const std::string& publication) {
   return Finding::error(
       fmt::format(
           "source: table {} is named in `tables` but is not in publication {}; rows that it "
@@ -95,14 +89,20 @@ Finding uncopied_table(const TableName& table, const std::string& publication,
 
 // Adds what one publication lacks for `wanted` to the plan.
 void plan_one(pq::Connection& connection, const std::string& name,
-              const std::vector<CatalogTable>& wanted, const TableFilter& filter, bool append,
-              bool following, PublicationPlan& plan) {
+              const std::vector<CatalogTable>& wanted, bool append, bool following,
+              PublicationPlan& plan) {
   const Existing existing = find_publication(connection, name);
   if (!existing.found) {
     if (append && wanted.empty()) {
       return;
     }
-    if (following && !wanted.empty()) {
+    if (following && append) {
+      for (const CatalogTable& table : wanted) {
+        plan.findings.push_back(uncopied_table(table.name, name));
+      }
+      return;
+    }
+    if (following) {
       plan.findings.push_back(Finding::error(
           fmt::format("source: publication {} does not exist, and sinks hold a position", name),
           "changes since it was dropped are not in the stream: empty the sinks and begin again",
@@ -113,11 +113,13 @@ void plan_one(pq::Connection& connection, const std::string& name,
         {create_statement(connection, name, wanted, append), "create publication " + name});
     return;
   }
-  if (!existing.inserts || (!append && (!existing.updates || !existing.deletes))) {
+  const bool complete =
+      existing.inserts && existing.truncates && (append || (existing.updates && existing.deletes));
+  if (!complete) {
     plan.findings.push_back(Finding::error(
         fmt::format("source: publication {} does not publish every operation", name),
-        fmt::format("ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate')",
-                    pq::quote_identifier(name))));
+        fmt::format("ALTER PUBLICATION {} SET (publish = '{}');", pq::quote_identifier(name),
+                    append ? "insert, truncate" : "insert, update, delete, truncate")));
   }
   const std::vector<TableName> present = tables_of(connection, name);
   for (const CatalogTable& table : wanted) {
@@ -125,7 +127,7 @@ void plan_one(pq::Connection& connection, const std::string& name,
       continue;
     }
     if (following) {
-      plan.findings.push_back(uncopied_table(table.name, name, filter));
+      plan.findings.push_back(uncopied_table(table.name, name));
       continue;
     }
     plan.missing.push_back({fmt::format("ALTER PUBLICATION {} ADD TABLE {}",
@@ -137,16 +139,15 @@ void plan_one(pq::Connection& connection, const std::string& name,
 }  // namespace
 
 PublicationPlan plan_publications(pq::Connection& connection, const std::string& name,
-                                  const Selection& selection, const TableFilter& filter,
-                                  bool following) {
+                                  const Selection& selection, bool following) {
   PublicationPlan plan;
-  plan_one(connection, name, selection.keyed, filter, false, following, plan);
+  plan_one(connection, name, selection.keyed, false, following, plan);
 
   // A user's own publication may hold a keyless table already (FOR ALL TABLES, say).
   std::vector<CatalogTable> appended = selection.appended;
   const std::vector<TableName> present = tables_of(connection, name);
   std::erase_if(appended, [&](const CatalogTable& table) { return contains(present, table.name); });
-  plan_one(connection, append_name(name), appended, filter, true, following, plan);
+  plan_one(connection, append_name(name), appended, true, following, plan);
   return plan;
 }
 

@@ -35,11 +35,9 @@ struct PublicationPlan {
 
 // What has to be done so that `selection` is published under `name`. While `following` (sinks hold
 // a position), nothing is added to an existing publication, since rows that a table holds already
-// would never be copied: a table that `filter` names is then an error, one that a pattern matches a
-// warning.
+// would never be copied: such a table is an error.
 PublicationPlan plan_publications(pq::Connection& connection, const std::string& name,
-                                  const Selection& selection, const TableFilter& filter,
-                                  bool following);
+                                  const Selection& selection, bool following);
 
 // Runs the statements of `plan`. Throws Error{kOperator} with the statement to be run by an owner
 // when this user may not.

@@ -59,6 +59,8 @@ CreatedSlot ReplicationStream::create_slot(const std::string& name, SlotLife lif
   const TimePoint deadline = clock.now() + patience;
   while (PQisBusy(connection_.get()) != 0) {
     if (clock.now() >= deadline) {
+      // Only hanging up would leave the walsender waiting, and its slot behind.
+      connection_.cancel();
       throw Error{
           ErrorKind::kTransient,
           fmt::format("source: replication slot {} is not ready yet: it waits for "
@@ -97,7 +99,13 @@ std::optional<ReplicationStream::Received> ReplicationStream::receive() {
   }
   const pq::Result result(PQgetResult(connection_.get()));
   if (result.get() != nullptr && result.status() == PGRES_FATAL_ERROR) {
-    throw connection_.error(result.get(), "read the replication stream");
+    const Error error = connection_.error(result.get(), "read the replication stream");
+    const char* sqlstate = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
+    if (sqlstate != nullptr && std::string_view(sqlstate) == "58P01") {
+      // A missing file, elsewhere a broken disk, is here a WAL segment that was removed.
+      throw Error{ErrorKind::kPositionLost, error.what(), "see headgate check"};
+    }
+    throw error;
   }
   if (connection_.lost()) {
     throw connection_.error(nullptr, "read the replication stream");

@@ -93,7 +93,34 @@ Findings Session::check_server() {
   return findings;
 }
 
-Findings Session::check(const std::vector<Position>& sinks) {
+// The tables to select from. While sinks follow the stream, a table that only a pattern matches and
+// that no publication holds is new: it is not mirrored, and nothing about it may stop the pipeline.
+std::vector<CatalogTable> Session::candidates(bool following, Findings& findings) {
+  std::vector<CatalogTable> tables = list_tables(catalog());
+  if (!following) {
+    return tables;
+  }
+  const std::vector<PublishedTable> published = published_tables(catalog(), options_.publication);
+  const std::vector<TableName> named = filter_.named();
+  std::erase_if(tables, [&](const CatalogTable& table) {
+    const bool is_published =
+        std::any_of(published.begin(), published.end(),
+                    [&](const PublishedTable& entry) { return entry.name == table.name; });
+    const bool is_named = std::find(named.begin(), named.end(), table.name) != named.end();
+    if (is_published || is_named || !filter_.matches(table.name)) {
+      return false;
+    }
+    findings.push_back(Finding::warning(
+        fmt::format("source: table {} is new and matches a pattern of `tables`, but is not in "
+                    "publication {}: it is not mirrored",
+                    table.name.to_string(), options_.publication),
+        fmt::format("leave it out (\"!{}\") to be rid of this line", table.name.to_string())));
+    return true;
+  });
+  return tables;
+}
+
+Findings Session::check(const std::vector<SinkStand>& sinks) {
   Findings findings = check_server();
   if (std::any_of(findings.begin(), findings.end(),
                   [](const Finding& finding) { return finding.level == Finding::Level::kError; })) {
@@ -105,7 +132,7 @@ Findings Session::check(const std::vector<Position>& sinks) {
 
   pq::Connection& connection = catalog();
   const Selection selection =
-      select_tables(list_tables(connection), filter_, options_.keyless, findings);
+      select_tables(candidates(!sinks.empty(), findings), filter_, options_.keyless, findings);
   const std::string user = connection.exec("SELECT current_user", "ask for the user").text(0, 0);
   for (const CatalogTable* table : selection.all()) {
     if (!table->readable) {
@@ -125,9 +152,9 @@ Findings Session::check(const std::vector<Position>& sinks) {
                     quoted(table.name))));
   }
   append(findings, published_findings(plan_publications(connection, options_.publication, selection,
-                                                        filter_, !sinks.empty())));
+                                                        !sinks.empty())));
   const auto slot = find_slot(connection, options_.slot);
-  append(findings, check_slot(slot, options_.slot, identity.database, sinks));
+  append(findings, check_slot(slot, options_.slot, identity.database, identity.flushed_lsn, sinks));
   findings.push_back(
       slot
           ? Finding::ok("source: replication slot " + options_.slot + " exists")
@@ -135,7 +162,7 @@ Findings Session::check(const std::vector<Position>& sinks) {
   return findings;
 }
 
-History Session::prepare(const std::vector<Position>& sinks) {
+History Session::prepare(const std::vector<SinkStand>& sinks) {
   const Findings findings = check(sinks);
   for (const Finding& finding : findings) {
     if (finding.level == Finding::Level::kWarning) {
@@ -145,11 +172,11 @@ History Session::prepare(const std::vector<Position>& sinks) {
   require(findings);
 
   pq::Connection& connection = catalog();
-  Findings ignored;
+  Findings known;  // from check()
   const Selection selection =
-      select_tables(list_tables(connection), filter_, options_.keyless, ignored);
+      select_tables(candidates(!sinks.empty(), known), filter_, options_.keyless, known);
   const PublicationPlan plan =
-      plan_publications(connection, options_.publication, selection, filter_, !sinks.empty());
+      plan_publications(connection, options_.publication, selection, !sinks.empty());
   if (!empty(plan)) {
     create_publications(connection, plan);
     log_->info("publication ready name={} tables={} append_only={}", options_.publication,
@@ -162,10 +189,28 @@ History Session::prepare(const std::vector<Position>& sinks) {
     const CreatedSlot slot =
         stream.create_slot(options_.slot, ReplicationStream::SlotLife::kPermanent,
                            ReplicationStream::Snapshot::kNone, kSlotPatience);
+    created_slot_ = true;
     log_->info("replication slot created name={} lsn={}", options_.slot,
                LSN::from_postgres(slot.consistent_point).to_string());
   }
   return history_;
+}
+
+void Session::give_up() noexcept {
+  if (!created_slot_) {
+    return;
+  }
+  try {
+    catalog().exec("SELECT pg_drop_replication_slot($1)", {options_.slot}, "drop the slot");
+    created_slot_ = false;
+    log_->info("replication slot dropped again name={} reason=\"no sink holds a position\"",
+               options_.slot);
+  } catch (const std::exception& error) {
+    log_->warn(
+        "replication slot {} keeps the source's log error=\"{}\" remedy=\"SELECT "
+        "pg_drop_replication_slot('{}') if you give the pipeline up\"",
+        options_.slot, error.what(), options_.slot);
+  }
 }
 
 void Session::verify(const SystemIdentity& identity, const Position& resume) {
@@ -178,9 +223,9 @@ void Session::verify(const SystemIdentity& identity, const Position& resume) {
                     now.text, history_.text),
         "point source.dsn back to the server that this pipeline follows"};
   }
-  std::vector<Position> positions;
+  std::vector<SinkStand> oldest;
   if (!resume.empty()) {
-    positions.push_back(resume);
+    oldest.push_back({"the pipeline", resume});
   }
   const auto slot = find_slot(catalog(), options_.slot);
   if (!slot) {
@@ -188,7 +233,7 @@ void Session::verify(const SystemIdentity& identity, const Position& resume) {
                 fmt::format("source: replication slot {} does not exist", options_.slot),
                 "it was dropped while headgate was running"};
   }
-  require(check_slot(slot, options_.slot, identity.database, positions));
+  require(check_slot(slot, options_.slot, identity.database, identity.flushed_lsn, oldest));
 }
 
 History Session::read_history(const SystemIdentity& identity) {
@@ -200,15 +245,14 @@ History Session::read_history(const SystemIdentity& identity) {
   return {fmt::format("postgres:{}:{}:{}", identity.system_id, identity.timeline, database)};
 }
 
-Findings Session::check_history(const History& history, const std::vector<Position>& sinks) const {
+Findings Session::check_history(const History& history, const std::vector<SinkStand>& sinks) const {
   Findings findings;
-  for (const Position& position : sinks) {
-    if (position.history != history) {
+  for (const SinkStand& stand : sinks) {
+    if (stand.position.history != history) {
       findings.push_back(Finding::error(
-          fmt::format(
-              "source: a sink follows history {}, and this server's is {} (system, timeline, "
-              "database): their LSNs have no common order",
-              position.history.text, history.text),
+          fmt::format("source: {} follows history {}, and this server's is {} (system, timeline, "
+                      "database): their LSNs have no common order",
+                      stand.sink, stand.position.history.text, history.text),
           "point source.dsn to the server that this pipeline follows, or give the pipeline another "
           "name",
           ErrorKind::kPositionLost));

@@ -9,6 +9,7 @@
 #include "base/log.hpp"
 #include "core/position.hpp"
 #include "db/pq/connection.hpp"
+#include "pipeline/capturer.hpp"
 #include "pipeline/finding.hpp"
 #include "pipeline/table_filter.hpp"
 #include "source/postgres/options.hpp"
@@ -38,10 +39,13 @@ class Session {
   pq::ConnectOptions replication_options() const;
 
   // Checks server, tables, publication and slot without changing anything.
-  Findings check(const std::vector<Position>& sinks);
+  Findings check(const std::vector<SinkStand>& sinks);
 
   // check(), then creates publication and slot where they are missing. Returns the history.
-  History prepare(const std::vector<Position>& sinks);
+  History prepare(const std::vector<SinkStand>& sinks);
+
+  // Drops the slot if this process has created it.
+  void give_up() noexcept;
 
   // Before each START_REPLICATION: the same server, and the slot still reaches back to `resume`.
   void verify(const SystemIdentity& identity, const Position& resume);
@@ -72,7 +76,8 @@ class Session {
 
  private:
   Findings check_server();
-  Findings check_history(const History& history, const std::vector<Position>& sinks) const;
+  std::vector<CatalogTable> candidates(bool following, Findings& findings);
+  Findings check_history(const History& history, const std::vector<SinkStand>& sinks) const;
   History read_history(const SystemIdentity& identity);
 
   Options options_;
@@ -80,6 +85,7 @@ class Session {
   Logger log_;
   std::unique_ptr<pq::Connection> catalog_;
   History history_;
+  bool created_slot_ = false;
 };
 
 }  // namespace headgate::source::postgres

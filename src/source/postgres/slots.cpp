@@ -37,6 +37,7 @@ std::optional<SlotState> find_slot(pq::Connection& connection, const std::string
   if (!rows.is_null(0, 3)) {
     slot.active_pid = static_cast<int>(rows.integer(0, 3));
   }
+  slot.ready = !rows.is_null(0, 4);
   slot.confirmed_flush = lsn_or_zero(rows, 4);
   slot.restart = lsn_or_zero(rows, 5);
   slot.wal_status = rows.text(0, 6);
@@ -46,13 +47,25 @@ std::optional<SlotState> find_slot(pq::Connection& connection, const std::string
 }
 
 Findings check_slot(const std::optional<SlotState>& slot, const std::string& name,
-                    const std::string& database, const std::vector<Position>& positions) {
+                    const std::string& database, std::uint64_t log_end,
+                    const std::vector<SinkStand>& sinks) {
   Findings findings;
-  if (!slot) {
-    if (!positions.empty()) {
+  for (const SinkStand& stand : sinks) {
+    // What was sent had been flushed, so a sink cannot be ahead of the log it was sent from.
+    if (stand.position.lsn > LSN::from_postgres(log_end)) {
       findings.push_back(Finding::error(
-          fmt::format("source: replication slot {} does not exist, and a sink stands at {}", name,
-                      positions.front().to_string()),
+          fmt::format("source: the server's log ends at {}, and {} stands at {}: was the source "
+                      "restored to an earlier state?",
+                      LSN::from_postgres(log_end).to_string(), stand.sink,
+                      stand.position.to_string()),
+          kBeginAgain, ErrorKind::kPositionLost));
+    }
+  }
+  if (!slot) {
+    if (!sinks.empty()) {
+      findings.push_back(Finding::error(
+          fmt::format("source: replication slot {} does not exist, and {} stands at {}", name,
+                      sinks.front().sink, sinks.front().position.to_string()),
           kBeginAgain, ErrorKind::kPositionLost));
     }
     return findings;
@@ -75,13 +88,19 @@ Findings check_slot(const std::optional<SlotState>& slot, const std::string& nam
                     name, kBeginAgain),
         ErrorKind::kPositionLost));
   }
-  for (const Position& position : positions) {
-    if (position.lsn < LSN::from_postgres(slot->confirmed_flush)) {
+  if (!slot->ready) {
+    findings.push_back(Finding::error(
+        fmt::format("source: replication slot {} is still being created by another session", name),
+        "it waits for transactions that were open when it was asked for", ErrorKind::kTransient));
+    return findings;
+  }
+  for (const SinkStand& stand : sinks) {
+    if (stand.position.lsn < LSN::from_postgres(slot->confirmed_flush)) {
       findings.push_back(Finding::error(
-          fmt::format(
-              "source: replication slot {} begins at {}, and a sink stands at {}: what lies "
-              "between is no longer sent",
-              name, LSN::from_postgres(slot->confirmed_flush).to_string(), position.to_string()),
+          fmt::format("source: replication slot {} begins at {}, and {} stands at {}: what lies "
+                      "between is no longer sent",
+                      name, LSN::from_postgres(slot->confirmed_flush).to_string(), stand.sink,
+                      stand.position.to_string()),
           fmt::format("was the sink restored, or the slot re-created? {}", kBeginAgain),
           ErrorKind::kPositionLost));
     }

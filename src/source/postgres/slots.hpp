@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "core/position.hpp"
 #include "db/pq/connection.hpp"
+#include "pipeline/capturer.hpp"
 #include "pipeline/finding.hpp"
 
 namespace headgate::source::postgres {
@@ -19,6 +19,7 @@ struct SlotState {
   std::string database;
   bool logical = false;
   std::optional<int> active_pid;
+  bool ready = true;  // false while its creation waits for older transactions
   std::uint64_t confirmed_flush = 0;
   std::uint64_t restart = 0;
   std::string wal_status;            // 13 and later; empty before
@@ -28,9 +29,11 @@ struct SlotState {
 
 std::optional<SlotState> find_slot(pq::Connection& connection, const std::string& name);
 
-// Whether reading can go on from `positions` (those of sinks that hold one) with this slot. The
+// Whether reading can go on from where `sinks` stand with this slot, on a server whose log ends at
+// `log_end`. The
 // server never says so itself: asked for something older than it holds, it silently begins later.
 Findings check_slot(const std::optional<SlotState>& slot, const std::string& name,
-                    const std::string& database, const std::vector<Position>& positions);
+                    const std::string& database, std::uint64_t log_end,
+                    const std::vector<SinkStand>& sinks);
 
 }  // namespace headgate::source::postgres
