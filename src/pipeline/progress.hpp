@@ -50,7 +50,7 @@ class SinkProgress {
 
 // What the capture step has seen; for `status`.
 struct CaptureStatus {
-  std::string state = "starting";  // starting, snapshot, cdc, retrying, blocked, stopped
+  std::string state = "starting";  // starting, snapshot, cdc, retrying, stopped
   Position received;               // end of the last transaction handed to the sinks
   Position acknowledged;           // told to the source as durable
   std::uint64_t transactions = 0;

@@ -73,11 +73,15 @@ void Runtime::switch_to(std::string_view name) {
     throw;
   }
   current_ = found->second;
+  if (!acknowledged_.empty()) {
+    current_->acknowledge(acknowledged_);
+  }
   log_->info("capturer opened name={} after={}", name,
              start_.resume.empty() ? "(beginning)" : start_.resume.to_string());
 }
 
 void Runtime::acknowledge(const Position& durable) {
+  acknowledged_ = durable;
   if (current_ != nullptr) {
     current_->acknowledge(durable);
   }

@@ -56,6 +56,7 @@ class Runtime {
   Capturer* current_ = nullptr;
   std::string next_;  // named by current_; empty: current_ goes on
   StartPoint start_;
+  Position acknowledged_;  // told to the next capturer as well, which may be the first to listen
 };
 
 }  // namespace headgate

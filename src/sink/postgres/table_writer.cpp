@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "base/check.hpp"
 #include "core/value_text.hpp"
 
 namespace headgate::sink::postgres {
@@ -54,11 +55,11 @@ std::vector<TableWriter::Part> TableWriter::all_columns() const {
 }
 
 void TableWriter::upsert(std::span<const Row> rows) {
-  run("upsert", all_columns(), rows, {});
+  run(Verb::kUpsert, all_columns(), rows, {});
 }
 
 void TableWriter::append(std::span<const Row> rows) {
-  run("append", all_columns(), rows, {});
+  run(Verb::kAppend, all_columns(), rows, {});
 }
 
 std::int64_t TableWriter::erase(std::span<const Row> rows) {
@@ -66,7 +67,7 @@ std::int64_t TableWriter::erase(std::span<const Row> rows) {
   for (const std::size_t column : config_->output.key) {
     parts.push_back({column, true});
   }
-  return run("delete", parts, rows, rows);
+  return run(Verb::kDelete, parts, rows, rows);
 }
 
 std::int64_t TableWriter::update(std::span<const Row> rows) {
@@ -89,7 +90,7 @@ std::int64_t TableWriter::update(std::span<const Row> rows) {
     for (const std::size_t column : config_->output.key) {
       parts.push_back({column, true});
     }
-    touched += run("update", parts, group, group);
+    touched += run(Verb::kUpdate, parts, group, group);
   }
   return touched;
 }
@@ -105,7 +106,7 @@ bool TableWriter::update_one(Row before, Row row) {
     parts.push_back({column, true});
   }
   const Row old_row = before.empty() ? row : before;
-  return run("update", parts, {&row, 1}, {&old_row, 1}) > 0;
+  return run(Verb::kUpdate, parts, {&row, 1}, {&old_row, 1}) > 0;
 }
 
 bool TableWriter::update_equal(Row before, Row row) {
@@ -113,7 +114,7 @@ bool TableWriter::update_equal(Row before, Row row) {
   for (std::size_t column = 0; column < before.size(); ++column) {
     parts.push_back({column, true});
   }
-  return run("update_equal", parts, {&row, 1}, {&before, 1}) > 0;
+  return run(Verb::kUpdateEqual, parts, {&row, 1}, {&before, 1}) > 0;
 }
 
 bool TableWriter::erase_equal(Row before) {
@@ -121,15 +122,15 @@ bool TableWriter::erase_equal(Row before) {
   for (std::size_t column = 0; column < before.size(); ++column) {
     parts.push_back({column, true});
   }
-  return run("delete_equal", parts, {&before, 1}, {&before, 1}) > 0;
+  return run(Verb::kDeleteEqual, parts, {&before, 1}, {&before, 1}) > 0;
 }
 
 void TableWriter::erase_all() {
   connection_.exec("DELETE FROM " + table_.quoted_name, "empty " + table_.quoted_name);
 }
 
-std::int64_t TableWriter::run(const std::string& verb, const std::vector<Part>& parts,
-                              std::span<const Row> rows, std::span<const Row> before) {
+std::int64_t TableWriter::run(Verb verb, const std::vector<Part>& parts, std::span<const Row> rows,
+                              std::span<const Row> before) {
   std::int64_t touched = 0;
   const std::string doing = fmt::format("write {}", table_.quoted_name);
   while (!rows.empty()) {
@@ -237,54 +238,58 @@ std::string TableWriter::equal_match(const std::vector<Part>& parts) const {
   return join(conditions, " AND ");
 }
 
-std::string TableWriter::statement(const std::string& verb, const std::vector<Part>& parts) const {
+std::string TableWriter::statement(Verb verb, const std::vector<Part>& parts) const {
   const std::string& name = table_.quoted_name;
-  if (verb == "delete") {
-    return fmt::format("DELETE FROM {} AS t USING {} WHERE {}", name, unnest(parts),
-                       key_match(parts));
+  switch (verb) {
+    case Verb::kAppend:
+      return insert_statement(parts);
+    case Verb::kUpsert:
+      return insert_statement(parts) + on_conflict_clause();
+    case Verb::kUpdate:
+      return fmt::format("UPDATE {} AS t SET {} FROM {} WHERE {}", name, assignments(parts),
+                         unnest(parts), key_match(parts));
+    case Verb::kDelete:
+      return fmt::format("DELETE FROM {} AS t USING {} WHERE {}", name, unnest(parts),
+                         key_match(parts));
+    case Verb::kUpdateEqual:
+      return fmt::format(
+          "UPDATE {0} AS o SET {1} FROM {2} WHERE (o.tableoid, o.ctid) IN (SELECT t.tableoid, "
+          "t.ctid FROM {0} AS t WHERE {3} LIMIT 1)",
+          name, assignments(parts), unnest(parts), equal_match(parts));
+    case Verb::kDeleteEqual:
+      return fmt::format(
+          "DELETE FROM {0} WHERE (tableoid, ctid) IN (SELECT t.tableoid, t.ctid FROM {0} AS t, {1} "
+          "WHERE {2} LIMIT 1)",
+          name, unnest(parts), equal_match(parts));
   }
-  if (verb == "update") {
-    return fmt::format("UPDATE {} AS t SET {} FROM {} WHERE {}", name, assignments(parts),
-                       unnest(parts), key_match(parts));
-  }
-  if (verb == "delete_equal") {
-    return fmt::format(
-        "DELETE FROM {0} WHERE (tableoid, ctid) IN (SELECT t.tableoid, t.ctid FROM {0} AS t, {1} "
-        "WHERE {2} LIMIT 1)",
-        name, unnest(parts), equal_match(parts));
-  }
-  if (verb == "update_equal") {
-    return fmt::format(
-        "UPDATE {0} AS o SET {1} FROM {2} WHERE (o.tableoid, o.ctid) IN (SELECT t.tableoid, t.ctid "
-        "FROM {0} AS t WHERE {3} LIMIT 1)",
-        name, assignments(parts), unnest(parts), equal_match(parts));
-  }
+  HEADGATE_CHECK(false, "every verb has its statement");
+}
 
+std::string TableWriter::insert_statement(const std::vector<Part>& parts) const {
   std::vector<std::string> names;
   std::vector<std::string> values;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     names.push_back(table_.columns[parts[i].column].quoted_name);
     values.push_back(converted(parts[i], i));
   }
-  std::string sql = fmt::format("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}",
-                                name, join(names, ", "), join(values, ", "), unnest(parts));
-  if (verb == "append") {
-    return sql;
-  }
+  return fmt::format("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}",
+                     table_.quoted_name, join(names, ", "), join(values, ", "), unnest(parts));
+}
+
+std::string TableWriter::on_conflict_clause() const {
+  const auto& key_columns = config_->output.key;
   std::vector<std::string> key;
   std::vector<std::string> overwritten;
   for (std::size_t column = 0; column < table_.columns.size(); ++column) {
     const std::string& quoted = table_.columns[column].quoted_name;
-    const auto& key_columns = config_->output.key;
     if (std::find(key_columns.begin(), key_columns.end(), column) != key_columns.end()) {
       key.push_back(quoted);
     } else {
       overwritten.push_back(fmt::format("{0} = EXCLUDED.{0}", quoted));
     }
   }
-  sql += fmt::format(" ON CONFLICT ({}) DO ", join(key, ", "));
-  sql += overwritten.empty() ? "NOTHING" : "UPDATE SET " + join(overwritten, ", ");
-  return sql;
+  return fmt::format(" ON CONFLICT ({}) DO {}", join(key, ", "),
+                     overwritten.empty() ? "NOTHING" : "UPDATE SET " + join(overwritten, ", "));
 }
 
 bool TableWriter::sends_binary_copy(Row row) const {

@@ -58,15 +58,19 @@ class TableWriter {
   std::int64_t copy(std::span<const Row> rows);
 
  private:
+  enum class Verb { kUpsert, kAppend, kUpdate, kDelete, kUpdateEqual, kDeleteEqual };
+
   // A column of an array parameter: whose value, and under which alias it is unnested.
   struct Part {
     std::size_t column;
     bool of_before;  // from the old row instead of the new one
   };
 
-  std::int64_t run(const std::string& verb, const std::vector<Part>& parts,
-                   std::span<const Row> rows, std::span<const Row> before);
-  std::string statement(const std::string& verb, const std::vector<Part>& parts) const;
+  std::int64_t run(Verb verb, const std::vector<Part>& parts, std::span<const Row> rows,
+                   std::span<const Row> before);
+  std::string statement(Verb verb, const std::vector<Part>& parts) const;
+  std::string insert_statement(const std::vector<Part>& parts) const;
+  std::string on_conflict_clause() const;
   std::string unnest(const std::vector<Part>& parts) const;
   std::string assignments(const std::vector<Part>& parts) const;
   std::string converted(const Part& part, std::size_t position) const;
