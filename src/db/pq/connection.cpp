@@ -6,190 +6,16 @@
 
 #include <fmt/format.h>
 
+#include "db/pq/connect_parameters.hpp"
+#include "db/pq/pq_error.hpp"
+
 namespace headgate::pq {
-namespace {
-
-struct ConninfoDeleter {
-  void operator()(PQconninfoOption* options) const { PQconninfoFree(options); }
-};
-
-// What the user wrote, key by key; throws for what libpq cannot parse.
-std::vector<std::pair<std::string, std::string>> parse_conninfo(const ConnectOptions& options) {
-  char* message = nullptr;
-  const std::unique_ptr<PQconninfoOption, ConninfoDeleter> parsed(
-      PQconninfoParse(options.conninfo.c_str(), &message));
-  if (!parsed) {
-    // libpq's message can repeat part of the string, and with it a password: not shown.
-    PQfreemem(message);
-    throw Error{
-        ErrorKind::kOperator,
-        fmt::format("{}: the dsn is not a libpq connection string", options.role),
-        "write \"host=… dbname=… user=…\" or postgresql://user@host/dbname; quote values that "
-        "hold spaces with single quotes"};
-  }
-  std::vector<std::pair<std::string, std::string>> pairs;
-  for (const PQconninfoOption* option = parsed.get(); option->keyword != nullptr; ++option) {
-    if (option->val != nullptr) {
-      pairs.emplace_back(option->keyword, option->val);
-    }
-  }
-  return pairs;
-}
-
-class Parameters {
- public:
-  explicit Parameters(std::vector<std::pair<std::string, std::string>> pairs)
-      : pairs_(std::move(pairs)) {}
-
-  void set(const std::string& key, const std::string& value) {
-    if (std::string* present = find(key)) {
-      *present = value;
-    } else {
-      pairs_.emplace_back(key, value);
-    }
-  }
-
-  void set_default(const std::string& key, const std::string& value) {
-    if (find(key) == nullptr) {
-      pairs_.emplace_back(key, value);
-    }
-  }
-
-  void append_option(const std::string& name, const std::string& value) {
-    std::string escaped;
-    for (const char c : value) {
-      if (c == ' ' || c == '\\') {
-        escaped.push_back('\\');
-      }
-      escaped.push_back(c);
-    }
-    std::string* options = find("options");
-    if (options == nullptr) {
-      pairs_.emplace_back("options", "");
-      options = &pairs_.back().second;
-    }
-    *options += fmt::format(" -c {}={}", name, escaped);
-  }
-
-  PGconn* start() const {
-    std::vector<const char*> keys;
-    std::vector<const char*> values;
-    for (const auto& [key, value] : pairs_) {
-      keys.push_back(key.c_str());
-      values.push_back(value.c_str());
-    }
-    keys.push_back(nullptr);
-    values.push_back(nullptr);
-    return PQconnectStartParams(keys.data(), values.data(), 0);
-  }
-
- private:
-  std::string* find(const std::string& key) {
-    const auto found = std::find_if(pairs_.begin(), pairs_.end(),
-                                    [&](const auto& pair) { return pair.first == key; });
-    return found == pairs_.end() ? nullptr : &found->second;
-  }
-
-  std::vector<std::pair<std::string, std::string>> pairs_;
-};
-
-std::string_view field(const PGresult* result, int code) {
-  const char* text = PQresultErrorField(result, code);
-  return text == nullptr ? std::string_view{} : std::string_view{text};
-}
-
-std::string trimmed(std::string_view text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) {
-    text.remove_suffix(1);
-  }
-  std::string line(text);
-  std::replace(line.begin(), line.end(), '\n', ' ');
-  return line;
-}
-
-// Errors over data, and those that a trigger raises, quote values in their text, in any language
-// and layout; none of it may reach a log.
-bool quotes_values(std::string_view sqlstate) {
-  return sqlstate.starts_with("22") || sqlstate.starts_with("44") || sqlstate.starts_with("P0");
-}
-
-// Our own words for these, with the names that the server tells in fields of their own.
-std::string value_refusal(const PGresult* result, std::string_view sqlstate) {
-  std::string text = "the server refuses a value";
-  if (sqlstate == "22001") {
-    text = "a value is too long for its column";
-  } else if (sqlstate == "22003") {
-    text = "a number is out of its column's range";
-  } else if (sqlstate == "22P02" || sqlstate == "22007" || sqlstate == "22008") {
-    text = "a value cannot be read as its column's type";
-  } else if (sqlstate.starts_with("P0")) {
-    text = "a trigger or function raises an error";
-  }
-  for (const auto& [code, name] :
-       {std::pair{PG_DIAG_TABLE_NAME, "table"}, std::pair{PG_DIAG_COLUMN_NAME, "column"},
-        std::pair{PG_DIAG_CONSTRAINT_NAME, "constraint"},
-        std::pair{PG_DIAG_DATATYPE_NAME, "type"}}) {
-    if (const std::string_view value = field(result, code); !value.empty()) {
-      text += fmt::format(", {} {}", name, value);
-    }
-  }
-  return text;
-}
-
-// Splits libpq's verbose `FATAL:  28P01: password authentication failed …` of a refused connection.
-// The severity is in the server's language, the layout is fixed.
-std::optional<std::pair<std::string, std::string>> split_refusal(std::string_view message) {
-  for (std::size_t at = message.find(":  "); at != std::string_view::npos;
-       at = message.find(":  ", at + 1)) {
-    const std::string_view rest = message.substr(at + 3);
-    const bool is_state = rest.size() > 7 && rest.substr(5, 2) == ": " &&
-                          std::all_of(rest.begin(), rest.begin() + 5, [](char c) {
-                            return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z');
-                          });
-    if (is_state) {
-      const std::string_view text = rest.substr(7);
-      return std::pair{std::string(rest.substr(0, 5)), trimmed(text.substr(0, text.find('\n')))};
-    }
-  }
-  return std::nullopt;
-}
-
-std::string hint_for_refusal(std::string_view sqlstate) {
-  if (sqlstate == "28P01") return "check the user's password and password_file";
-  if (sqlstate == "28000") return "allow this user, database and address in pg_hba.conf";
-  if (sqlstate == "3D000") return "create the database, or correct dbname in the dsn";
-  if (sqlstate == "42501") return "grant the missing right to this user";
-  if (sqlstate == "53300") return "raise max_connections (or max_wal_senders) on the server";
-  if (sqlstate == "53400") return "raise max_replication_slots on the server, or drop unused slots";
-  return {};
-}
-
-}  // namespace
 
 std::vector<std::pair<std::string, std::string>> text_format_settings() {
   return {{"datestyle", "ISO"},    {"intervalstyle", "postgres"},
           {"timezone", "UTC"},     {"extra_float_digits", "3"},
           {"bytea_output", "hex"}, {"lc_monetary", "C"},
           {"row_security", "off"}, {"standard_conforming_strings", "on"}};
-}
-
-ErrorKind kind_of_sqlstate(std::string_view sqlstate) {
-  const std::string_view group = sqlstate.substr(0, std::min<std::size_t>(2, sqlstate.size()));
-  // 08P01 is a protocol violation: a pooler that does not know a start-up parameter, say.
-  if ((group == "08" && sqlstate != "08P01") || group == "40" || sqlstate == "55P03" ||
-      sqlstate == "57014" || sqlstate == "55006" || sqlstate == "25P03") {
-    return ErrorKind::kTransient;
-  }
-  if (sqlstate == "53100" || sqlstate == "53200" || group == "58") {
-    return ErrorKind::kSystemic;
-  }
-  if (group == "57" || (group == "53" && sqlstate != "53400")) {
-    return ErrorKind::kTransient;  // shutdown, start-up, crash recovery, too many connections
-  }
-  if (group == "22" || group == "23" || group == "54" || group == "44") {
-    return ErrorKind::kRow;
-  }
-  return ErrorKind::kOperator;
 }
 
 std::int64_t Result::integer(int row, int column) const {
@@ -215,7 +41,7 @@ Connection::Connection(const ConnectOptions& options) : role_(options.role) {
 }
 
 void Connection::connect(const ConnectOptions& options) {
-  Parameters parameters(parse_conninfo(options));
+  ConnectParameters parameters(options.conninfo, role_);
   if (!options.password.empty()) {
     parameters.set("password", options.password);
   }
@@ -266,7 +92,7 @@ void Connection::connect(const ConnectOptions& options) {
     wanted = PQconnectPoll(get());
   }
   if (lost()) {
-    throw connect_error();
+    throw error_of_refusal(get(), role_);
   }
   // From here on SQLSTATEs come as fields, and DETAIL, which quotes rows, is better not sent along.
   PQsetErrorVerbosity(get(), PQERRORS_TERSE);
@@ -305,37 +131,8 @@ bool Connection::ended_by_server() {
   return lost();
 }
 
-Error Connection::connect_error() const {
-  const std::string_view message = PQerrorMessage(get());
-  if (const auto refusal = split_refusal(message)) {
-    const auto& [sqlstate, text] = *refusal;
-    return Error{kind_of_sqlstate(sqlstate), fmt::format("{}: {}", role_, text),
-                 hint_for_refusal(sqlstate)};
-  }
-  if (PQconnectionNeedsPassword(get()) != 0) {
-    return Error{ErrorKind::kOperator, fmt::format("{}: the server wants a password", role_),
-                 "name a file that holds it: password_file"};
-  }
-  return Error{ErrorKind::kTransient, fmt::format("{}: {}", role_, trimmed(message)),
-               "is the server running there, and does it listen on this address?"};
-}
-
 Error Connection::error(const PGresult* result, std::string_view doing) const {
-  const std::string_view sqlstate = field(result, PG_DIAG_SQLSTATE);
-  if (sqlstate.empty()) {
-    return Error{ErrorKind::kTransient, fmt::format("{}: cannot {}: connection lost: {}", role_,
-                                                    doing, trimmed(PQerrorMessage(get())))};
-  }
-  const ErrorKind kind = kind_of_sqlstate(sqlstate);
-  if (quotes_values(sqlstate)) {
-    return Error{kind, fmt::format("{}: cannot {}: {} (SQLSTATE {})", role_, doing,
-                                   value_refusal(result, sqlstate), sqlstate)};
-  }
-  // DETAIL is left out: it quotes rows. HINT is the server's advice and quotes none.
-  return Error{kind,
-               fmt::format("{}: cannot {}: {} (SQLSTATE {})", role_, doing,
-                           trimmed(field(result, PG_DIAG_MESSAGE_PRIMARY)), sqlstate),
-               trimmed(field(result, PG_DIAG_MESSAGE_HINT))};
+  return error_of_result(get(), result, role_, doing);
 }
 
 void Connection::expect(const Result& result, std::initializer_list<ExecStatusType> expected,
@@ -456,7 +253,7 @@ std::string Connection::quote_literal(std::string_view text) const {
   const std::unique_ptr<char, Free> quoted(PQescapeLiteral(get(), text.data(), text.size()));
   if (!quoted) {
     throw Error{ErrorKind::kOperator,
-                role_ + ": cannot quote a text: " + trimmed(PQerrorMessage(get()))};
+                role_ + ": cannot quote a text: " + one_line(PQerrorMessage(get()))};
   }
   return quoted.get();
 }

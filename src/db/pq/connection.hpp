@@ -39,9 +39,6 @@ struct ConnectOptions {
 // says: ISO dates in UTC, shortest floats, hex bytea, plain money, no row-level security surprises.
 std::vector<std::pair<std::string, std::string>> text_format_settings();
 
-// The class of an error by its SQLSTATE; unknown ones are a person's to look at.
-ErrorKind kind_of_sqlstate(std::string_view sqlstate);
-
 struct ResultDeleter {
   void operator()(PGresult* result) const { PQclear(result); }
 };
@@ -147,7 +144,6 @@ class Connection {
 
   void connect(const ConnectOptions& options);
   void lift_timeouts(const ConnectOptions& options);
-  Error connect_error() const;
 
   std::string role_;
   std::unique_ptr<PGconn, ConnectionDeleter> connection_;
