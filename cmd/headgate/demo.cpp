@@ -196,7 +196,7 @@ int summarize(const demo::Comparison& comparison, const SinkStatus& sink,
 
 int demo_command(const DemoOptions& options) {
   LogOptions logging;
-  logging.level = "warn";
+  logging.level = "error";  // the progress line is the output
   configure_logging(logging);
   if (!options.keep.empty() && std::filesystem::exists(options.keep)) {
     throw Error{ErrorKind::kOperator, "--keep " + options.keep + ": the file exists already",

@@ -67,6 +67,7 @@ SupervisorOptions supervisor_options(const Config& config) {
   options.pipeline = config.pipeline;
   options.version = version_text();
   options.shutdown_timeout = config.shutdown_timeout;
+  options.capture.wait_max = config.cdc.interval;
   options.queue_transactions_max = config.cdc.max_transactions;
   // Of the memory limit, a quarter waits in queues, shared by the sinks; batches, the fetch under
   // way and the drivers' parameters need the rest.
