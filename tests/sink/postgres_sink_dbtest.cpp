@@ -34,6 +34,19 @@ TEST_CASE(
         "0x0000000000000030|postgres:7311:1:5|1");
 }
 
+// One transaction of the server wrote both: its id is on both rows. Anything else is a window in
+// which a crash leaves the one without the other.
+TEST_CASE("data and position are written by one transaction of the server") {
+  PostgresFixture server;
+  const auto sink = server.make_sink();
+  sink->connect();
+  PostgresFixture::apply(*sink, Batch{}.insert(kItems, {"1", "one", "a"}), 0x10);
+  PostgresFixture::apply(*sink, Batch{}.insert(kItems, {"2", "two", "b"}), 0x20);
+  CHECK(server.rows("SELECT (SELECT xmin FROM items WHERE id = 2) = p.xmin, "
+                    "(SELECT xmin FROM items WHERE id = 1) = p.xmin FROM headgate_positions p") ==
+        "t|f");
+}
+
 TEST_CASE("a rolled back transaction leaves neither rows nor tables nor a position") {
   PostgresFixture server;
   const auto sink = server.make_sink();
@@ -400,6 +413,25 @@ TEST_CASE("a lost connection is transient, and a lost reply to COMMIT is in doub
   }
   sink->rollback();
   CHECK(sink->connect().position.empty());
+}
+
+// A deferred trigger ends the session inside COMMIT. Whether it had committed, only the sink can
+// tell.
+TEST_CASE("a session that ends within COMMIT is in doubt") {
+  PostgresFixture server;
+  const auto sink = server.make_sink();
+  sink->connect();
+  PostgresFixture::apply(*sink, Batch{}.insert(kItems, {"1", "one", "a"}), 0x10);
+  server.execute(
+      "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS "
+      "$$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;"
+      "CREATE CONSTRAINT TRIGGER die AFTER INSERT ON items DEFERRABLE INITIALLY DEFERRED "
+      "FOR EACH ROW EXECUTE FUNCTION die()");
+  PostgresFixture::write(*sink, Batch{});
+  sink->write(Batch{}.insert(kItems, {"2", "two", "b"}).operations());
+  CHECK(error_of([&] { sink->commit({position_at(0x20), {}}); }).kind() == ErrorKind::kInDoubt);
+  sink->rollback();
+  CHECK(sink->connect().position == position_at(0x10));
 }
 
 TEST_CASE("an update that finds no row is counted, not fatal") {
