@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <random>
 #include <string>
 #include <string_view>
@@ -14,32 +12,9 @@
 
 #include <catch2/catch.hpp>
 
+#include "allocation_meter.hpp"
 #include "base/error.hpp"
 #include "message_bytes.hpp"
-
-namespace {
-
-// The largest single allocation since it was set to 0: bytes from outside may not choose it.
-std::size_t largest_allocation = 0;
-
-}  // namespace
-
-void* operator new(std::size_t size) {
-  largest_allocation = std::max(largest_allocation, size);
-  if (void* place = std::malloc(size == 0 ? 1 : size)) {
-    return place;
-  }
-  throw std::bad_alloc{};
-}
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
-  return std::malloc(size == 0 ? 1 : size);
-}
-void operator delete(void* place) noexcept {
-  std::free(place);
-}
-void operator delete(void* place, std::size_t) noexcept {
-  std::free(place);
-}
 
 namespace headgate::source::postgres {
 namespace {
@@ -395,9 +370,9 @@ TEST_CASE("a count or size that the message does not hold is refused before memo
   };
   for (const Good& message : messages) {
     CAPTURE(message.name);
-    largest_allocation = 0;
+    test::largest_allocation = 0;
     const bool refused = is_refused(message.bytes);
-    const std::size_t largest = largest_allocation;
+    const std::size_t largest = test::largest_allocation;
     CHECK(refused);
     CHECK(largest < 4096);
   }
