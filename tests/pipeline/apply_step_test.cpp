@@ -177,6 +177,30 @@ TEST_CASE("portions become one sink transaction that shows nothing before its en
   CHECK(lane.sink.count(Call::kBegin) == 3);
 }
 
+// A server ends sessions that are idle within a transaction, and the next portion may take its
+// time.
+TEST_CASE("a sink that waits for the next portion hears of us") {
+  Lane lane;
+  lane.sink.start_at(position(100));
+  const auto large = portions(120, kOrders, {2, 3});
+  lane.push(large[0]);
+  lane.run_until_idle();
+  CHECK(lane.sink.keep_alives() == 0);
+  for (int minute_sixths = 1; minute_sixths <= 12; ++minute_sixths) {
+    const StepOutcome outcome = lane.run_until_idle();
+    REQUIRE(outcome.kind == Kind::kWaiting);
+    CHECK(outcome.wake_at <= lane.clock.now() + std::chrono::seconds(10));
+    lane.clock.advance_to(outcome.wake_at);
+  }
+  CHECK(lane.sink.keep_alives() == 11);
+  lane.push(large[1]);
+  lane.run_until_idle();
+  CHECK(lane.sink.commit_sizes() == Sizes{5});
+  lane.clock.advance(std::chrono::minutes(1));
+  lane.run_until_idle();
+  CHECK(lane.sink.keep_alives() == 11);  // nothing is open
+}
+
 TEST_CASE("a large transaction whose last portion is empty is committed by it") {
   Lane lane;
   lane.sink.start_at(position(100));

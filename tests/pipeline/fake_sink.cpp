@@ -149,6 +149,11 @@ void FakeSink::prepare_copy(const SinkConfig& table, ExistingRows existing) {
   existing_rows_.push_back(existing);
 }
 
+void FakeSink::keep_alive() {
+  expect(in_transaction_, "keep_alive() without an open transaction");
+  ++keep_alives_;
+}
+
 void FakeSink::write(std::span<const Sink> operations) {
   enter(Call::kWrite, true);
   keep(operations, prepared_);

@@ -76,6 +76,7 @@ class FakeSink final : public SinkDriver {
   std::size_t count(Call call) const;
   bool connected() const { return connected_; }
   bool in_transaction() const { return in_transaction_; }
+  std::size_t keep_alives() const { return keep_alives_; }
   // What prepare_table() and prepare_copy() were told, in order.
   const std::vector<MissingTable>& missing_tables() const { return missing_tables_; }
   const std::vector<ExistingRows>& existing_rows() const { return existing_rows_; }
@@ -89,6 +90,7 @@ class FakeSink final : public SinkDriver {
   void write(std::span<const Sink> operations) override;
   void copy(std::span<const Sink> operations) override;
   void commit(const CommitMark& mark) override;
+  void keep_alive() override;
   void rollback() noexcept override;
   bool commits_are_durable() const override { return durable_commits; }
   void flush() override;
@@ -122,6 +124,7 @@ class FakeSink final : public SinkDriver {
   std::map<Call, std::deque<ErrorKind>> failures_;
   std::optional<bool> lost_reply_done_;
   std::map<std::size_t, Fault> strikes_;
+  std::size_t keep_alives_ = 0;
   std::vector<MissingTable> missing_tables_;
   std::vector<ExistingRows> existing_rows_;
   std::vector<std::string> misuse_;

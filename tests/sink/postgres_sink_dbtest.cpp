@@ -393,6 +393,26 @@ TEST_CASE("asynchronous commits are told apart from durable ones") {
   CHECK(error_of([&] { off->flush(); }).kind() == ErrorKind::kFenced);
 }
 
+// What was durable when we connected stays so: a reload of the server's settings reaches sessions
+// that are open, and this one would go on calling its commits durable.
+TEST_CASE("a reload that makes commits asynchronous does not reach a session of ours") {
+  PostgresFixture server;
+  const auto sink = server.make_sink();
+  sink->connect();
+  PostgresFixture::apply(*sink, Batch{}.insert(kItems, {"1", "one", "a"}), 0x10);
+  server.execute("ALTER SYSTEM SET synchronous_commit = off");
+  server.execute("SELECT pg_reload_conf()");
+  for (int tries = 0; tries < 1000 && server.rows("SHOW synchronous_commit") != "off"; ++tries) {
+    server.execute("SELECT pg_sleep(0.01)");
+  }
+  REQUIRE(server.rows("SHOW synchronous_commit") == "off");
+  PostgresFixture::apply(*sink, Batch{}.insert(kItems, {"2", "two", "b"}), 0x20);
+  CHECK(server.rows("SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()") == "t");
+  CHECK(sink->commits_are_durable());
+  server.execute("ALTER SYSTEM RESET synchronous_commit");
+  server.execute("SELECT pg_reload_conf()");
+}
+
 TEST_CASE("a lost connection is transient, and a lost reply to COMMIT is in doubt") {
   PostgresFixture server;
   const auto sink = server.make_sink();
