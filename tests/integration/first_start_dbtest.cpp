@@ -98,6 +98,19 @@ TEST_CASE("a first start beside a long transaction waits for it, says so, and th
   CHECK(daemon.terminate().ok());
 }
 
+// Defaults of a role or database are made for applications. A copy takes as long as it takes.
+TEST_CASE("a statement_timeout of the database does not end the first copy") {
+  Source source;
+  source.execute(
+      "INSERT INTO public.items SELECT i, repeat('x', 100) FROM generate_series(2, 400000) i;"
+      "ALTER DATABASE postgres SET statement_timeout = '50ms'");
+  Daemon daemon(source.folder, source.config);
+  daemon.start();
+  daemon.wait_ready(60s);
+  CHECK_FALSE(says(daemon.log(), "statement timeout"));
+  CHECK(daemon.terminate().ok());
+}
+
 TEST_CASE("tables that are created later stop no restart, whatever they look like") {
   Source source;
   Daemon daemon(source.folder, source.config);
