@@ -56,6 +56,8 @@ void Connection::connect(const ConnectOptions& options) {
   parameters.append_option("tcp_keepalives_idle", "10");
   parameters.append_option("tcp_keepalives_interval", "5");
   parameters.append_option("tcp_keepalives_count", "3");
+  // A role's or database's default would end our first statement already, on a busy server.
+  parameters.append_option("statement_timeout", "0");
   if (options.replication) {
     parameters.set("replication", "database");
   }
@@ -105,10 +107,10 @@ void Connection::lift_timeouts(const ConnectOptions& options) {
   if (options.replication) {
     return;  // a walsender has wal_sender_timeout
   }
-  std::string names = "'statement_timeout'";
-  if (server_version() >= 140000) {
-    names += ", 'idle_session_timeout'";
+  if (server_version() < 140000) {
+    return;
   }
+  std::string names = "'idle_session_timeout'";
   if (server_version() >= 170000) {
     names += ", 'transaction_timeout'";
   }
