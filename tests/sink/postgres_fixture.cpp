@@ -1,6 +1,7 @@
 #include "postgres_fixture.hpp"
 
 #include <atomic>
+#include <chrono>
 
 #include <fmt/format.h>
 
@@ -125,6 +126,19 @@ std::string PostgresFixture::rows(const std::string& select) {
     }
   }
   return text;
+}
+
+SinkPosition connect_when_free(SinkDriver& sink) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (true) {
+    try {
+      return sink.connect();
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kTransient || std::chrono::steady_clock::now() > deadline) {
+        throw;
+      }
+    }
+  }
 }
 
 Position position_at(std::uint64_t lsn) {

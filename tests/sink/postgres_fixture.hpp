@@ -83,6 +83,10 @@ class PostgresFixture {
 
 Position position_at(std::uint64_t lsn);
 
+// connect() after another session of the pipeline was closed: the server needs a moment to notice,
+// and holds its lock until then.
+SinkPosition connect_when_free(SinkDriver& sink);
+
 // What the call throws; fails the test when it throws nothing.
 template <typename Call>
 Error error_of(Call call) {

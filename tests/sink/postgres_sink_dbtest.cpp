@@ -71,7 +71,7 @@ TEST_CASE("the position outlives the driver, and each connect raises the epoch")
   first->disconnect();
 
   const auto second = server.make_sink();
-  const SinkPosition found = second->connect();
+  const SinkPosition found = connect_when_free(*second);
   CHECK(found.position == position_at(0x30));
   CHECK(found.epoch == 2);
 }
@@ -87,7 +87,7 @@ TEST_CASE("a second process waits for the session lock and learns who holds it")
   CHECK_THAT(error.what(), Catch::Contains("lock of pipeline shop") &&
                                Catch::Contains("pid " + std::to_string(::getpid())));
   first->disconnect();
-  CHECK_NOTHROW(second->connect());
+  CHECK_NOTHROW(connect_when_free(*second));
 }
 
 // Safety: whatever became of the lock, an older process must not write. The epoch is raised by
@@ -341,7 +341,7 @@ TEST_CASE("a table of another shape is refused with the statement that mends it"
   const auto refused_with = [&](const std::string& create) {
     server.execute("DROP TABLE IF EXISTS public.items; " + create);
     const auto sink = server.make_sink();
-    sink->connect();
+    connect_when_free(*sink);
     sink->begin();
     const Error error = error_of([&] { sink->prepare_table(kItems, MissingTable::kCreate); });
     CHECK(error.kind() == ErrorKind::kOperator);
@@ -402,7 +402,7 @@ TEST_CASE("asynchronous commits are told apart from durable ones") {
   on->disconnect();
 
   const auto off = server.make_sink(" options='-c synchronous_commit=off'");
-  off->connect();
+  connect_when_free(*off);
   CHECK_FALSE(off->commits_are_durable());
   PostgresFixture::apply(*off, Batch{}.insert(kItems, {"1", "one", "a"}), 0x10);
   const std::string written = server.rows("SELECT pg_current_wal_insert_lsn()");
@@ -454,7 +454,7 @@ TEST_CASE("a lost connection is transient, and a lost reply to COMMIT is in doub
     CHECK((error.kind() == ErrorKind::kTransient || error.kind() == ErrorKind::kInDoubt));
   }
   sink->rollback();
-  CHECK(sink->connect().position.empty());
+  CHECK(connect_when_free(*sink).position.empty());
 }
 
 // A deferred trigger ends the session inside COMMIT. Whether it had committed, only the sink can
@@ -473,7 +473,7 @@ TEST_CASE("a session that ends within COMMIT is in doubt") {
   sink->write(Batch{}.insert(kItems, {"2", "two", "b"}).operations());
   CHECK(error_of([&] { sink->commit({position_at(0x20), {}}); }).kind() == ErrorKind::kInDoubt);
   sink->rollback();
-  CHECK(sink->connect().position == position_at(0x10));
+  CHECK(connect_when_free(*sink).position == position_at(0x10));
 }
 
 TEST_CASE("an update that finds no row is counted, not fatal") {
