@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/clock.hpp"
+#include "base/deliberate_break.hpp"
 
 namespace headgate {
 
@@ -127,7 +128,8 @@ class BoundedQueue {
 
  private:
   bool has_room(std::size_t cost) const {
-    return items_.empty() || (items_.size() < items_max_ && cost_ + cost <= cost_max_);
+    return broken(Break::kNoBackPressure) || items_.empty() ||
+           (items_.size() < items_max_ && cost_ + cost <= cost_max_);
   }
 
   // Constant after construction.

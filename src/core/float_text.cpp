@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include "base/check.hpp"
+#include "base/deliberate_break.hpp"
 
 namespace headgate {
 namespace {
@@ -28,6 +29,9 @@ struct Decimal {
 // `precision` digits after the first; negative for the fewest that read back as `number`.
 template <typename Float>
 Decimal to_decimal(Float number, int precision) {
+  if (broken(Break::kRoundValues)) {
+    precision = 4;
+  }
   std::array<char, 64> buffer{};
   char* end = buffer.data() + buffer.size();
   const auto result =

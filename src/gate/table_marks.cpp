@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.hpp"
+#include "base/deliberate_break.hpp"
 
 namespace headgate {
 
@@ -65,7 +66,8 @@ void TableMarks::find_slowest() {
   all_read_to_ = marks_.empty() ? LSN{} : marks_.begin()->second.read_to;
   all_commit_time_ = marks_.empty() ? std::nullopt : marks_.begin()->second.commit_time;
   for (const auto& [table, mark] : marks_) {
-    all_read_to_ = LSN::min(all_read_to_, mark.read_to);
+    all_read_to_ = broken(Break::kOpenGateEarly) ? std::max(all_read_to_, mark.read_to)
+                                                 : LSN::min(all_read_to_, mark.read_to);
     // nullopt is less than any time: one table without a time leaves none for all.
     all_commit_time_ = std::min(all_commit_time_, mark.commit_time);
   }

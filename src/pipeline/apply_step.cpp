@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "base/check.hpp"
+#include "base/deliberate_break.hpp"
 
 namespace headgate {
 
@@ -97,6 +98,12 @@ void ApplyStep::connect() {
 
 // After a reconnect the sink's own position says what became of the batch that was under way.
 void ApplyStep::settle_batch(const Position& found) {
+  // Portions before the last have no end.
+  const bool may_be_committed = !batch_.empty() && ends(batch_.back()->portion);
+  if (broken(Break::kGuessLostReply) && may_be_committed) {
+    finish_batch();
+    return;
+  }
   if (found == position_) {
     if (earlier_portions_gone_) {
       throw Error{
@@ -107,13 +114,12 @@ void ApplyStep::settle_batch(const Position& found) {
     }
     return;  // nothing of it was committed: it is applied again
   }
-  // Portions before the last have no end, and an empty position is that of a sink that lost all.
-  const bool may_be_committed = !batch_.empty() && ends(batch_.back()->portion);
   if (may_be_committed && found == batch_.back()->end_position) {
     log_->info("commit confirmed sink={} position={} reply=lost", sink_, found.to_string());
     finish_batch();
     return;
   }
+  // An empty position is that of a sink that lost all.
   if (found.empty() || (found.history == position_.history && found.lsn < position_.lsn)) {
     throw Error{ErrorKind::kReread,
                 fmt::format("sink {} went back from {} to {}: what follows is read again", sink_,
@@ -128,6 +134,9 @@ void ApplyStep::settle_batch(const Position& found) {
 bool ApplyStep::wants(const Transaction& transaction) const {
   if (transaction.purpose == Purpose::kInitialCopy) {
     return position_.empty();
+  }
+  if (broken(Break::kApplyTwice)) {
+    return true;
   }
   // Also behind what waits in the batch: the same transaction twice must not be applied twice.
   return !is_contained(transaction, batch_.empty() ? position_ : batch_.back()->end_position);
@@ -161,6 +170,9 @@ bool ApplyStep::take_batch() {
     }
     bytes += (*transaction)->memory_bytes();
     batch_.push_back(std::move(*transaction));
+  }
+  if (broken(Break::kReorder) && batch_.size() > 1) {
+    std::swap(batch_[0], batch_[1]);
   }
   if (skipped > 0) {
     progress_.update([&](SinkStatus& status) { status.skipped += skipped; });
@@ -197,10 +209,20 @@ void ApplyStep::write_batch() {
   if (data.operations.empty()) {
     return;
   }
+  if (broken(Break::kDropRow) && data.operations.size() > 2) {
+    data.operations.pop_back();
+  }
+  std::span<const Sink> operations = data.operations;
+  if (broken(Break::kSplitTransaction) && !copying && operations.size() > 1) {
+    driver_.write(operations.first(operations.size() / 2));
+    driver_.commit({position_, {}});
+    driver_.begin();
+    operations = operations.subspan(operations.size() / 2);
+  }
   if (copying) {
-    driver_.copy(data.operations);
+    driver_.copy(operations);
   } else {
-    driver_.write(data.operations);
+    driver_.write(operations);
   }
   batch_changes_ += data.operations.size();
 }
@@ -283,7 +305,9 @@ bool ApplyStep::flush_due() const {
 }
 
 void ApplyStep::flush() {
-  driver_.flush();
+  if (!broken(Break::kSkipFlush)) {
+    driver_.flush();
+  }
   durable_ = position_;
   last_flush_ = clock_.now();
   progress_.update([&](SinkStatus& status) { status.durable = durable_; });

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.hpp"
+#include "base/deliberate_break.hpp"
 
 namespace headgate {
 
@@ -78,9 +79,13 @@ StepOutcome CaptureStep::lost_source(const Error& error) {
 
 void CaptureStep::acknowledge() {
   // The oldest durable position of all sinks; nothing while one of them still has none.
+  if (broken(Break::kHoldLog)) {
+    return;
+  }
   Position oldest;
   for (const SinkFeed& feed : feeds_) {
-    const Position durable = feed.progress->durable();
+    const Position durable =
+        broken(Break::kAckBeforeDurable) ? feed.progress->get().applied : feed.progress->durable();
     if (durable.empty()) {
       return;
     }

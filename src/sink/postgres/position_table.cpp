@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "base/deliberate_break.hpp"
+
 namespace headgate::sink::postgres {
 namespace {
 
@@ -98,6 +100,9 @@ void PositionTable::lock(pq::Connection& connection) const {
   }
   const Position found = parse_position(rows, 0, 1);
   const auto epoch = static_cast<std::uint64_t>(rows.integer(0, 2));
+  if (broken(Break::kSkipEpochCheck)) {
+    return;
+  }
   if (epoch != known_.epoch || found != known_.position) {
     throw fenced(fmt::format("epoch {} and position {} became {} and {}", known_.epoch,
                              known_.position.to_string(), epoch, found.to_string()));
@@ -116,7 +121,7 @@ void PositionTable::write(pq::Connection& connection, const CommitMark& mark) {
        has_time ? pq::Parameter{microseconds(mark.commit_time)} : std::nullopt, options_.pipeline,
        options_.name, std::to_string(known_.epoch)},
       "write the position");
-  if (updated.affected() != 1) {
+  if (updated.affected() != 1 && !broken(Break::kSkipEpochCheck)) {
     throw fenced("its row of headgate_positions changed under its lock");
   }
 }

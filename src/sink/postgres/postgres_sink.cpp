@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "base/check.hpp"
+#include "base/deliberate_break.hpp"
 #include "pipeline/net_effect.hpp"
 
 namespace headgate::sink::postgres {
@@ -287,7 +288,9 @@ void PostgresSink::commit(const CommitMark& mark) {
   if (any_in_source_order()) {
     connection_->exec("SET CONSTRAINTS ALL IMMEDIATE", "check deferred constraints");
   }
-  positions_.write(*connection_, mark);
+  if (!broken(Break::kPositionOutsideTx)) {
+    positions_.write(*connection_, mark);
+  }
   try {
     const pq::Result result = connection_->exec("COMMIT", "commit");
     HEADGATE_CHECK(std::string_view(PQcmdStatus(result.get())) == "COMMIT",
@@ -300,6 +303,9 @@ void PostgresSink::commit(const CommitMark& mark) {
     throw;
   }
   in_transaction_ = false;
+  if (broken(Break::kPositionOutsideTx)) {
+    positions_.write(*connection_, mark);
+  }
   positions_.committed(mark.position);
 }
 

@@ -7,15 +7,11 @@
 #include <fmt/format.h>
 
 #include "source/postgres/catalog.hpp"
-#include "source/postgres/wire_reader.hpp"
 
 namespace headgate::source::postgres {
 namespace {
 
 constexpr Duration kSnapshotPatience = std::chrono::seconds(30);
-
-// PGCOPY\n\377\r\n\0, flags, length of an extension (documentation of COPY, "Binary Format").
-constexpr std::size_t kCopySignature = 11;
 
 // `binary`: every column has a binary form that each sink can read; otherwise the server prints all
 // of them, so that a row is of one kind.
@@ -47,7 +43,7 @@ void BulkCopy::open(const StartPoint&) {
   // Without rows, the tables are still created and the position still begins here.
   table_ = session_.options().copy_rows ? 0 : tables_.size();
   rows_ = 0;
-  copying_ = false;
+  reader_.reset();
   first_portion_ = true;
   started_ = clock_.now();
   log_->info("copy started tables={} lsn={}", tables_.size(), position_.to_string());
@@ -78,7 +74,7 @@ CaptureResult BulkCopy::fetch(const FetchLimits& limits, TimePoint deadline) {
     }
   }
   while (table_ < tables_.size() && portion->memory_bytes() < limits.bytes_max) {
-    if (!copying_) {
+    if (!reader_) {
       begin_table();
     }
     const Taken taken = take_row(*portion, deadline);
@@ -119,10 +115,9 @@ std::unique_ptr<Transaction> BulkCopy::new_portion() const {
 void BulkCopy::begin_table() {
   const Session::CopyTable& table = tables_[table_];
   copying_what_ = "copy table " + table.schema->name.to_string();
-  binary_ = has_binary_text(*table.schema);
-  connection_->copy_begin(copy_statement(table, binary_), copying_what_);
-  copying_ = true;
-  header_pending_ = true;
+  const bool binary = has_binary_text(*table.schema);
+  connection_->copy_begin(copy_statement(table, binary), copying_what_);
+  reader_.emplace(table.schema->columns.size(), binary ? ValueKind::kBinary : ValueKind::kText);
   table_rows_ = 0;
 }
 
@@ -135,32 +130,11 @@ BulkCopy::Taken BulkCopy::take_row(Transaction& portion, TimePoint deadline) {
   if (!data.row) {
     return Taken::kNothingYet;
   }
-  WireReader reader(*data.row, "COPY data");
-  if (header_pending_) {
-    reader.take(kCopySignature + sizeof(std::uint32_t));
-    reader.take(reader.integer<std::uint32_t>());
-    header_pending_ = false;
+  const auto row = reader_->read(*data.row, portion.arena());
+  if (!row) {
+    return Taken::kRow;  // header or trailer
   }
-  if (reader.left() == 0) {
-    return Taken::kRow;  // the header came alone
-  }
-  const auto count = reader.integer<std::int16_t>();
-  if (count < 0) {
-    return Taken::kRow;  // the trailer; the end of COPY itself follows
-  }
-  if (static_cast<std::size_t>(count) != schema->columns.size()) {
-    throw reader.malformed("a row has another number of columns than its table");
-  }
-  const auto row = portion.arena().array<Value>(schema->columns.size());
-  for (Value& value : row) {
-    const auto size = reader.integer<std::int32_t>();
-    if (size >= 0) {
-      const std::string_view bytes =
-          portion.arena().copy(reader.take(static_cast<std::size_t>(size)));
-      value = binary_ ? Value::binary(bytes) : Value::text(bytes);
-    }
-  }
-  portion.add_change(schema, Operation::kInsert, row);
+  portion.add_change(schema, Operation::kInsert, *row);
   ++table_rows_;
   ++rows_;
   return Taken::kRow;
@@ -169,7 +143,7 @@ BulkCopy::Taken BulkCopy::take_row(Transaction& portion, TimePoint deadline) {
 void BulkCopy::end_table() {
   log_->info("table copied table={} rows={}", tables_[table_].schema->name.to_string(),
              table_rows_);
-  copying_ = false;
+  reader_.reset();
   ++table_;
 }
 

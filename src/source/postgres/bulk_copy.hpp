@@ -4,12 +4,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/log.hpp"
 #include "pipeline/capturer.hpp"
+#include "source/postgres/copy_reader.hpp"
 #include "source/postgres/session.hpp"
 
 namespace headgate::source::postgres {
@@ -48,11 +50,9 @@ class BulkCopy final : public Capturer {
   std::unique_ptr<pq::Connection> connection_;  // holds the snapshot
   Position position_;
   std::vector<Session::CopyTable> tables_;
-  std::size_t table_ = 0;        // index of the table that is copied
-  bool copying_ = false;         // COPY of that table is under way
-  std::string copying_what_;     // for errors
-  bool binary_ = false;          // its values come in binary
-  bool header_pending_ = false;  // its binary header has not come yet
+  std::size_t table_ = 0;             // index of the table that is copied
+  std::optional<CopyReader> reader_;  // while COPY of that table is under way
+  std::string copying_what_;          // for errors
   std::uint64_t table_rows_ = 0;
   std::uint64_t rows_ = 0;
   bool first_portion_ = true;

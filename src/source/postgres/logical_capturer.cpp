@@ -137,8 +137,7 @@ bool LogicalCapturer::receive(CaptureResult& result) {
   return true;
 }
 
-void LogicalCapturer::take_keep_alive(const ReplicationStream::Received& keep_alive,
-                                      CaptureResult& result) {
+void LogicalCapturer::take_keep_alive(const ReplicationMessage& keep_alive, CaptureResult& result) {
   reply_wanted_ = reply_wanted_ || keep_alive.reply_wanted;
   const Duration gap =
       keep_alive.reply_wanted ? kAskedAdvanceGap : session_.options().idle_advance_interval;

@@ -38,7 +38,7 @@ class LogicalCapturer final : public Capturer {
   TableSchemaPtr schema_of(const RelationMessage& relation);
   std::string stream_options();
   bool receive(CaptureResult& result);
-  void take_keep_alive(const ReplicationStream::Received& keep_alive, CaptureResult& result);
+  void take_keep_alive(const ReplicationMessage& keep_alive, CaptureResult& result);
   void leave_with_server();
   void send_status_if_due();
   void send_status();

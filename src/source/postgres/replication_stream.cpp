@@ -8,7 +8,6 @@
 
 #include "core/lsn.hpp"
 #include "source/postgres/pgoutput_decoder.hpp"
-#include "source/postgres/wire_reader.hpp"
 
 namespace headgate::source::postgres {
 namespace {
@@ -87,12 +86,12 @@ void ReplicationStream::start(const std::string& slot, std::uint64_t from,
       fmt::format("read replication slot {}", slot));
 }
 
-std::optional<ReplicationStream::Received> ReplicationStream::receive() {
+std::optional<ReplicationMessage> ReplicationStream::receive() {
   char* message = nullptr;
   const int size = PQgetCopyData(connection_.get(), &message, 1);
   buffer_.reset(message);
   if (size > 0) {
-    return parse({message, static_cast<std::size_t>(size)});
+    return parse_replication_message({message, static_cast<std::size_t>(size)});
   }
   if (size == 0) {
     return std::nullopt;
@@ -111,26 +110,6 @@ std::optional<ReplicationStream::Received> ReplicationStream::receive() {
     throw connection_.error(nullptr, "read the replication stream");
   }
   throw Error{ErrorKind::kTransient, "source: the server ended the replication stream"};
-}
-
-ReplicationStream::Received ReplicationStream::parse(std::string_view message) {
-  WireReader reader(message, "replication message");
-  Received received;
-  switch (reader.character()) {
-    case 'w':
-      // Start, end and send time. For a logical stream the LSNs are no position (they are not
-      // monotonic and often 0), so nothing is taken from here.
-      reader.take(3 * sizeof(std::uint64_t));
-      received.payload = reader.take(reader.left());
-      return received;
-    case 'k':
-      received.sent_lsn = reader.integer<std::uint64_t>();
-      reader.integer<std::uint64_t>();  // the server's clock
-      received.reply_wanted = reader.integer<std::uint8_t>() != 0;
-      return received;
-    default:
-      throw reader.malformed("neither data nor a keep-alive");
-  }
 }
 
 void ReplicationStream::wait(TimePoint deadline, const Clock& clock) {

@@ -9,10 +9,10 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "base/clock.hpp"
 #include "db/pq/connection.hpp"
+#include "source/postgres/replication_message.hpp"
 
 namespace headgate::source::postgres {
 
@@ -48,16 +48,9 @@ class ReplicationStream {
   // `options` is the parenthesised list for pgoutput.
   void start(const std::string& slot, std::uint64_t from, const std::string& options);
 
-  // One message of the stream: the plugin's bytes, or the LSN of a keep-alive. Memory is valid
-  // until the next receive().
-  struct Received {
-    std::string_view payload;    // empty for a keep-alive
-    std::uint64_t sent_lsn = 0;  // keep-alive: all before it has been decoded and sent
-    bool reply_wanted = false;
-  };
-
-  // What has arrived already, or nothing. Never waits.
-  std::optional<Received> receive();
+  // What has arrived already, or nothing. Never waits. Its memory is valid until the next
+  // receive().
+  std::optional<ReplicationMessage> receive();
 
   // Waits until something may have arrived, or `deadline`.
   void wait(TimePoint deadline, const Clock& clock);
@@ -69,8 +62,6 @@ class ReplicationStream {
   void end() noexcept;
 
  private:
-  Received parse(std::string_view message);
-
   struct BufferDeleter {
     void operator()(char* buffer) const { PQfreemem(buffer); }
   };
