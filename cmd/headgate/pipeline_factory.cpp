@@ -67,14 +67,14 @@ SupervisorOptions supervisor_options(const Config& config) {
   options.pipeline = config.pipeline;
   options.version = version_text();
   options.shutdown_timeout = config.shutdown_timeout;
-  options.capture.wait_max = config.cdc.interval;
-  options.queue_transactions_max = config.cdc.max_transactions;
+  options.session.capture.wait_max = config.cdc.interval;
+  options.session.queue_transactions_max = config.cdc.max_transactions;
   // Of the memory limit, a quarter waits in queues, shared by the sinks; batches, the fetch under
   // way and the drivers' parameters need the rest.
-  options.queue_bytes_max = std::max<std::size_t>(
+  options.session.queue_bytes_max = std::max<std::size_t>(
       std::size_t{1} << 20,
       std::min(config.cdc.max_batch_bytes, config.memory_limit / 4 / config.sinks.size()));
-  options.apply.existing_rows = existing_rows(config.snapshot.existing);
+  options.session.apply.existing_rows = existing_rows(config.snapshot.existing);
   return options;
 }
 

@@ -4,7 +4,8 @@
 
 namespace headgate {
 
-Backoff::Backoff(BackoffOptions options, std::uint64_t seed) : options_(options), random_(seed) {}
+Backoff::Backoff(BackoffOptions options)
+    : options_(options), random_(options.seed ? *options.seed : std::random_device{}()) {}
 
 Duration Backoff::next() {
   // 2^20 times any sensible first delay is past any ceiling; the cap keeps the shift defined.

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <random>
 
 #include "base/clock.hpp"
@@ -13,12 +14,14 @@ namespace headgate {
 struct BackoffOptions {
   Duration first = std::chrono::milliseconds(100);
   Duration ceiling = std::chrono::seconds(15);
+  // Of the jitter; chosen at random unless a simulation wants to be repeatable.
+  std::optional<std::uint64_t> seed{};
 };
 
-// Not thread-safe. The seed makes a simulation repeatable.
+// Not thread-safe.
 class Backoff {
  public:
-  explicit Backoff(BackoffOptions options = {}, std::uint64_t seed = std::random_device{}());
+  explicit Backoff(BackoffOptions options = {});
 
   // The delay before the next attempt: doubles from `first` to `ceiling`, less up to a half by
   // jitter, so that many clients of a restarted server do not return at once.

@@ -10,7 +10,7 @@
 #include <fmt/format.h>
 
 #include "base/error.hpp"
-#include "pipeline/runtime.hpp"
+#include "pipeline/session.hpp"
 
 namespace headgate {
 namespace {
@@ -32,48 +32,35 @@ struct Supervisor::Lane {
   DeliveryQueue* queue = nullptr;
 };
 
-// From opening everything to the first failure or the end.
-class Supervisor::Session {
+// One session of the pipeline with a thread for each of its steps.
+class Supervisor::ThreadedSession {
  public:
-  Session(Supervisor& supervisor, std::stop_token stop);
-  ~Session();
+  ThreadedSession(Supervisor& supervisor, std::stop_token stop);
+  ~ThreadedSession();
 
-  // Connects the sinks, asks each where it stands, and opens the source there. False when a stop
-  // was asked for meanwhile.
+  // Connects the sinks and opens the source where they stand. False when a stop was asked for
+  // meanwhile.
   bool open();
 
   // Runs the threads until `stop`, `until` or a failure, which is thrown.
   void run();
 
  private:
-  struct Worker {
-    explicit Worker(Supervisor& supervisor, Lane& owner, Logger log)
-        : lane(owner),
-          queue(supervisor.options_.queue_transactions_max, supervisor.options_.queue_bytes_max),
-          step(owner.unit.name, *owner.unit.driver, *owner.unit.transformer, queue, owner.progress,
-               supervisor.clock_, supervisor.options_.apply, std::move(log)) {}
-
-    Lane& lane;
-    DeliveryQueue queue;
-    ApplyStep step;
-    bool finished = false;  // guarded by Session::mutex_
-  };
-
-  bool connect(Worker& worker);
+  bool connect(std::size_t sink);
   void capture_loop();
-  void apply_loop(Worker& worker);
+  void apply_loop(std::size_t sink);
   void ask_health(TimePoint& due);
   void fail(std::exception_ptr failure);
   bool reached_until() const;
   void drain();
   void abort(Duration patience);
   void end_threads();
+  void wake_all();
+  bool all_applied() const;
 
   Supervisor& supervisor_;
   std::stop_token stop_;
-  std::vector<std::unique_ptr<Worker>> workers_;
-  Runtime runtime_;
-  std::unique_ptr<CaptureStep> capture_;
+  Session session_;
 
   std::atomic<bool> capture_ends_{false};
   std::atomic<bool> draining_{false};
@@ -84,94 +71,63 @@ class Supervisor::Session {
   // Guarded by mutex_.
   std::exception_ptr failure_;
   bool capture_finished_ = false;
+  std::size_t sinks_finished_ = 0;
 
   std::vector<std::jthread> threads_;  // last: they end before what they use
 };
 
-Supervisor::Session::Session(Supervisor& supervisor, std::stop_token stop)
+Supervisor::ThreadedSession::ThreadedSession(Supervisor& supervisor, std::stop_token stop)
     : supervisor_(supervisor),
       stop_(std::move(stop)),
-      runtime_(supervisor.states_, supervisor.log_) {
-  std::vector<SinkFeed> feeds;
-  for (const auto& lane : supervisor.lanes_) {
-    workers_.push_back(std::make_unique<Worker>(supervisor, *lane, supervisor.log_));
-    feeds.push_back({&workers_.back()->queue, &lane->progress});
-    lane->progress.update([](SinkStatus& status) {
-      status.state = "starting";
-      status.durable = {};
-    });
-    const std::lock_guard lock(lane->mutex);
-    lane->queue = &workers_.back()->queue;
+      session_(supervisor.source_, supervisor.session_sinks(), supervisor.states_,
+               supervisor.capture_progress_, supervisor.clock_, supervisor.options_.session,
+               supervisor.log_) {
+  for (std::size_t sink = 0; sink < session_.sinks(); ++sink) {
+    Lane& lane = *supervisor.lanes_[sink];
+    const std::lock_guard lock(lane.mutex);
+    lane.queue = &session_.queue(sink);
   }
-  runtime_.add(supervisor.source_.cdc());
-  runtime_.add(supervisor.source_.snapshot());
-  capture_ = std::make_unique<CaptureStep>(runtime_, std::move(feeds), supervisor.capture_progress_,
-                                           supervisor.clock_, supervisor.options_.capture,
-                                           supervisor.log_);
 }
 
-Supervisor::Session::~Session() {
+Supervisor::ThreadedSession::~ThreadedSession() {
   end_threads();
   for (const auto& lane : supervisor_.lanes_) {
     const std::lock_guard lock(lane->mutex);
     lane->queue = nullptr;
   }
-  capture_->finish();
-  for (const auto& worker : workers_) {
-    worker->step.close();
-  }
 }
 
-bool Supervisor::Session::connect(Worker& worker) {
-  while (!worker.step.connected()) {
+bool Supervisor::ThreadedSession::connect(std::size_t sink) {
+  ApplyStep& step = session_.apply(sink);
+  while (!step.connected()) {
     if (stop_.stop_requested()) {
       return false;
     }
-    const StepOutcome outcome = worker.step.step();
+    const StepOutcome outcome = step.step();
     if (outcome.kind == StepOutcome::Kind::kWaiting) {
       supervisor_.started();  // it will be waited for: that is not a failed start
       const TimePoint look = supervisor_.clock_.now() + kLookInterval;
       supervisor_.last_round_ = supervisor_.clock_.now().time_since_epoch().count();
-      worker.queue.wait_not_empty(std::min(outcome.wake_at, look));
+      session_.queue(sink).wait_not_empty(std::min(outcome.wake_at, look));
     }
   }
   return true;
 }
 
-bool Supervisor::Session::open() {
-  StartPoint start;
-  std::vector<SinkStand> stands;
-  for (const auto& worker : workers_) {
-    if (!connect(*worker)) {
+bool Supervisor::ThreadedSession::open() {
+  for (std::size_t sink = 0; sink < session_.sinks(); ++sink) {
+    if (!connect(sink)) {
       return false;
     }
-    const Position& position = worker->step.position();
-    if (position.empty()) {
-      start.copy_needed = true;
-      continue;
-    }
-    stands.push_back({"sink " + worker->lane.unit.name, position});
-    if (start.resume.empty() || position.lsn < start.resume.lsn) {
-      start.resume = position;
-    }
   }
-  supervisor_.source_.prepare(stands);
-  const std::string place = supervisor_.source_.place();
-  for (const auto& worker : workers_) {
-    if (!place.empty() && worker->lane.unit.driver->place() == place) {
-      worker->step.refuse_tables([&source = supervisor_.source_](const TableName& table) {
-        return source.captures(table);
-      });
-    }
-  }
-  runtime_.start_at(start);
+  session_.open();
   return true;
 }
 
-void Supervisor::Session::run() {
+void Supervisor::ThreadedSession::run() {
   threads_.emplace_back([this] { capture_loop(); });
-  for (const auto& worker : workers_) {
-    threads_.emplace_back([this, &worker = *worker] { apply_loop(worker); });
+  for (std::size_t sink = 0; sink < session_.sinks(); ++sink) {
+    threads_.emplace_back([this, sink] { apply_loop(sink); });
   }
   supervisor_.started();
 
@@ -201,27 +157,28 @@ void Supervisor::Session::run() {
   }
 }
 
-bool Supervisor::Session::reached_until() const {
+bool Supervisor::ThreadedSession::reached_until() const {
   const auto& until = supervisor_.options_.until;
-  return until && std::all_of(workers_.begin(), workers_.end(), [&](const auto& worker) {
-           const SinkStatus status = worker->lane.progress.get();
+  const auto& lanes = supervisor_.lanes_;
+  return until && std::all_of(lanes.begin(), lanes.end(), [&](const auto& lane) {
+           const SinkStatus status = lane->progress.get();
            return !status.applied.empty() && status.applied.lsn >= *until;
          });
 }
 
-void Supervisor::Session::capture_loop() {
+void Supervisor::ThreadedSession::capture_loop() {
   TimePoint health_due = supervisor_.clock_.now();
   try {
     while (!capture_ends_) {
       supervisor_.last_capture_ = supervisor_.clock_.now().time_since_epoch().count();
-      const StepOutcome outcome = capture_->step();
+      const StepOutcome outcome = session_.capture().step();
       ask_health(health_due);
       if (outcome.kind != StepOutcome::Kind::kWaiting) {
         continue;
       }
       const TimePoint look = supervisor_.clock_.now() + kLookInterval;
       const TimePoint until = std::min(outcome.wake_at, look);
-      if (DeliveryQueue* queue = capture_->blocked_queue()) {
+      if (DeliveryQueue* queue = session_.capture().blocked_queue()) {
         queue->wait_not_full(until);
       } else {
         std::unique_lock lock(mutex_);
@@ -237,8 +194,8 @@ void Supervisor::Session::capture_loop() {
   changed_.notify_all();
 }
 
-void Supervisor::Session::ask_health(TimePoint& due) {
-  const bool reads = runtime_.current() == "cdc";
+void Supervisor::ThreadedSession::ask_health(TimePoint& due) {
+  const bool reads = session_.capturer() == "cdc";
   if (!reads || supervisor_.clock_.now() < due) {
     return;
   }
@@ -253,22 +210,24 @@ void Supervisor::Session::ask_health(TimePoint& due) {
   }
 }
 
-void Supervisor::Session::apply_loop(Worker& worker) {
+void Supervisor::ThreadedSession::apply_loop(std::size_t sink) {
+  ApplyStep& step = session_.apply(sink);
+  DeliveryQueue& queue = session_.queue(sink);
   try {
     while (!aborting_) {
       if (draining_) {
-        worker.step.drain();
+        step.drain();
       }
-      const StepOutcome outcome = worker.step.step();
+      const StepOutcome outcome = step.step();
       if (outcome.kind == StepOutcome::Kind::kFinished) {
         break;
       }
       if (outcome.kind == StepOutcome::Kind::kWaiting) {
         const TimePoint look = supervisor_.clock_.now() + std::chrono::seconds(1);
-        if (worker.step.backing_off()) {
-          worker.queue.wait_wake(std::min(outcome.wake_at, look));
+        if (step.backing_off()) {
+          queue.wait_wake(std::min(outcome.wake_at, look));
         } else {
-          worker.queue.wait_not_empty(std::min(outcome.wake_at, look));
+          queue.wait_not_empty(std::min(outcome.wake_at, look));
         }
       }
     }
@@ -276,12 +235,12 @@ void Supervisor::Session::apply_loop(Worker& worker) {
     fail(std::current_exception());
   }
   const std::lock_guard lock(mutex_);
-  worker.finished = true;
+  ++sinks_finished_;
   changed_.notify_all();
 }
 
 // Said at once: the other threads may take their time to end.
-void Supervisor::Session::fail(std::exception_ptr failure) {
+void Supervisor::ThreadedSession::fail(std::exception_ptr failure) {
   const std::lock_guard lock(mutex_);
   if (!failure_) {
     failure_ = std::move(failure);
@@ -295,7 +254,7 @@ void Supervisor::Session::fail(std::exception_ptr failure) {
 }
 
 // Nothing more is read; what was read is applied and made durable, within the time-out.
-void Supervisor::Session::drain() {
+void Supervisor::ThreadedSession::drain() {
   supervisor_.log_->info("stopping: applying what was read");
   const TimePoint deadline = supervisor_.clock_.now() + supervisor_.options_.shutdown_timeout;
   capture_ends_ = true;
@@ -303,13 +262,9 @@ void Supervisor::Session::drain() {
   changed_.notify_all();
   const bool capture_done = changed_.wait_until(lock, deadline, [&] { return capture_finished_; });
   draining_ = true;
-  for (const auto& worker : workers_) {
-    worker->queue.wake();
-  }
-  const bool applied = changed_.wait_until(lock, deadline, [&] {
-    return failure_ != nullptr || std::all_of(workers_.begin(), workers_.end(),
-                                              [](const auto& worker) { return worker->finished; });
-  });
+  wake_all();
+  const bool applied =
+      changed_.wait_until(lock, deadline, [&] { return failure_ != nullptr || all_applied(); });
   if (capture_done && applied) {
     return;
   }
@@ -321,34 +276,39 @@ void Supervisor::Session::drain() {
 
 // Threads that wait between attempts end now; one that is inside a call gets `patience`, and then
 // the process ends without it.
-void Supervisor::Session::abort(Duration patience) {
+void Supervisor::ThreadedSession::abort(Duration patience) {
   capture_ends_ = true;
   aborting_ = true;
-  for (const auto& worker : workers_) {
-    worker->queue.wake();
-  }
+  wake_all();
   std::unique_lock lock(mutex_);
   changed_.notify_all();
-  const bool ended = changed_.wait_for(lock, patience, [&] {
-    return capture_finished_ && std::all_of(workers_.begin(), workers_.end(),
-                                            [](const auto& worker) { return worker->finished; });
-  });
+  const bool ended =
+      changed_.wait_for(lock, patience, [&] { return capture_finished_ && all_applied(); });
   if (!ended && supervisor_.events_.on_stuck) {
     supervisor_.events_.on_stuck();
   }
 }
 
-void Supervisor::Session::end_threads() {
+void Supervisor::ThreadedSession::end_threads() {
   capture_ends_ = true;
   aborting_ = true;
   {
     const std::lock_guard lock(mutex_);
     changed_.notify_all();
   }
-  for (const auto& worker : workers_) {
-    worker->queue.wake();
-  }
+  wake_all();
   threads_.clear();  // joins
+}
+
+void Supervisor::ThreadedSession::wake_all() {
+  for (std::size_t sink = 0; sink < session_.sinks(); ++sink) {
+    session_.queue(sink).wake();
+  }
+}
+
+// REQUIRES: mutex_ is held.
+bool Supervisor::ThreadedSession::all_applied() const {
+  return sinks_finished_ == session_.sinks();
 }
 
 Supervisor::Supervisor(SupervisorOptions options, Source& source, std::vector<SinkUnit> sinks,
@@ -417,7 +377,7 @@ void Supervisor::give_up_source() {
 }
 
 void Supervisor::run_session(std::stop_token stop) {
-  Session session(*this, stop);
+  ThreadedSession session(*this, stop);
   if (!session.open()) {
     return;
   }
@@ -426,6 +386,14 @@ void Supervisor::run_session(std::stop_token stop) {
     trouble_.clear();
   }
   session.run();
+}
+
+std::vector<SessionSink> Supervisor::session_sinks() const {
+  std::vector<SessionSink> sinks;
+  for (const auto& lane : lanes_) {
+    sinks.push_back({lane->unit.name, lane->unit.driver, lane->unit.transformer, &lane->progress});
+  }
+  return sinks;
 }
 
 void Supervisor::started() {

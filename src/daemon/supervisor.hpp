@@ -14,9 +14,8 @@
 #include "base/backoff.hpp"
 #include "base/clock.hpp"
 #include "base/log.hpp"
-#include "pipeline/apply_step.hpp"
-#include "pipeline/capture_step.hpp"
 #include "pipeline/capturer.hpp"
+#include "pipeline/session.hpp"
 #include "pipeline/sink_driver.hpp"
 #include "pipeline/state_manager.hpp"
 #include "pipeline/status_report.hpp"
@@ -37,11 +36,7 @@ struct SupervisorOptions {
   std::string version;
   // After a stop is asked for: to apply what was read and to commit.
   Duration shutdown_timeout = std::chrono::seconds(30);
-  // Per sink, between capture and apply.
-  std::size_t queue_transactions_max = 10000;
-  std::size_t queue_bytes_max = std::size_t{16} * 1024 * 1024;
-  CaptureOptions capture{};
-  ApplyOptions apply{};
+  SessionOptions session{};
   // How often the source is asked about its machinery, for `status`.
   Duration health_interval = std::chrono::seconds(10);
   BackoffOptions backoff{};
@@ -80,9 +75,10 @@ class Supervisor {
 
  private:
   struct Lane;
-  class Session;
+  class ThreadedSession;
 
   void run_session(std::stop_token stop);
+  std::vector<SessionSink> session_sinks() const;
   void started();
   void give_up_source();
 

@@ -1,5 +1,6 @@
 #include "base/backoff.hpp"
 
+#include <cstdint>
 #include <set>
 
 #include <catch2/catch.hpp>
@@ -12,11 +13,14 @@ using headgate::Duration;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr BackoffOptions kOptions{milliseconds(100), seconds(15)};
+BackoffOptions options_with(std::uint64_t seed) {
+  return {milliseconds(100), seconds(15), seed};
+}
+const BackoffOptions kOptions = options_with(0);
 
 TEST_CASE("a back-off doubles up to its ceiling, less up to a half by jitter") {
   const auto seed = GENERATE(range(0U, 50U));
-  Backoff backoff(kOptions, seed);
+  Backoff backoff(options_with(seed));
   Duration full = kOptions.first;
   for (unsigned attempt = 0; attempt < 100; ++attempt) {
     CHECK(backoff.attempts() == attempt);
@@ -28,7 +32,7 @@ TEST_CASE("a back-off doubles up to its ceiling, less up to a half by jitter") {
 }
 
 TEST_CASE("success resets a back-off") {
-  Backoff backoff(kOptions, 1);
+  Backoff backoff(options_with(1));
   for (int i = 0; i < 10; ++i) {
     backoff.next();
   }
@@ -40,8 +44,8 @@ TEST_CASE("success resets a back-off") {
 TEST_CASE("a back-off repeats itself by its seed, and seeds spread") {
   std::set<Duration> first_delays;
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
-    Backoff one(kOptions, seed);
-    Backoff other(kOptions, seed);
+    Backoff one(options_with(seed));
+    Backoff other(options_with(seed));
     first_delays.insert(one.next());
     other.next();
     CHECK(one.next() == other.next());

@@ -96,7 +96,7 @@ void OrderWorkload::fail(std::exception_ptr error) {
 
 void OrderWorkload::work(const std::stop_token& stop, unsigned worker) {
   std::mt19937_64 random(options_.seed * 1'000'003 + starts_ * 1009 + worker);
-  Backoff backoff({std::chrono::milliseconds(10), std::chrono::milliseconds(500)}, random());
+  Backoff backoff({std::chrono::milliseconds(10), std::chrono::milliseconds(500), random()});
   const SystemClock clock;
   const Duration interval = options_.transactions_per_second > 0
                                 ? Duration(static_cast<Duration::rep>(

@@ -1,0 +1,63 @@
+#include "pipeline/session.hpp"
+
+namespace headgate {
+
+Session::Lane::Lane(const SessionSink& of, const Clock& clock, const SessionOptions& options,
+                    const Logger& log)
+    : sink(of),
+      queue(options.queue_transactions_max, options.queue_bytes_max),
+      step(of.name, *of.driver, *of.transformer, queue, *of.progress, clock, options.apply, log) {}
+
+Session::Session(Source& source, const std::vector<SessionSink>& sinks, StateManager& states,
+                 CaptureProgress& capture_progress, const Clock& clock,
+                 const SessionOptions& options, const Logger& log)
+    : source_(source), runtime_(states, log) {
+  std::vector<SinkFeed> feeds;
+  for (const SessionSink& sink : sinks) {
+    lanes_.push_back(std::make_unique<Lane>(sink, clock, options, log));
+    feeds.push_back({&lanes_.back()->queue, sink.progress});
+    // What an earlier session knew to be durable may be gone with the sink's disk.
+    sink.progress->update([](SinkStatus& status) {
+      status.state = "starting";
+      status.durable = {};
+    });
+  }
+  runtime_.add(source.cdc());
+  runtime_.add(source.snapshot());
+  capture_ = std::make_unique<CaptureStep>(runtime_, std::move(feeds), capture_progress, clock,
+                                           options.capture, log);
+}
+
+Session::~Session() {
+  capture_->finish();
+  for (const auto& lane : lanes_) {
+    lane->step.close();
+  }
+}
+
+void Session::open() {
+  StartPoint start;
+  std::vector<SinkStand> stands;
+  for (const auto& lane : lanes_) {
+    const Position& position = lane->step.position();
+    if (position.empty()) {
+      start.copy_needed = true;
+      continue;
+    }
+    stands.push_back({"sink " + lane->sink.name, position});
+    if (start.resume.empty() || position.lsn < start.resume.lsn) {
+      start.resume = position;
+    }
+  }
+  source_.prepare(stands);
+  const std::string place = source_.place();
+  for (const auto& lane : lanes_) {
+    if (!place.empty() && lane->sink.driver->place() == place) {
+      lane->step.refuse_tables(
+          [&source = source_](const TableName& table) { return source.captures(table); });
+    }
+  }
+  runtime_.start_at(start);
+}
+
+}  // namespace headgate
