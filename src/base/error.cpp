@@ -8,6 +8,8 @@ std::string_view to_string(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::kTransient:
       return "transient";
+    case ErrorKind::kLocked:
+      return "locked";
     case ErrorKind::kInDoubt:
       return "in_doubt";
     case ErrorKind::kReread:
@@ -31,6 +33,7 @@ std::string_view to_string(ErrorKind kind) {
 Reaction reaction_to(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::kTransient:
+    case ErrorKind::kLocked:
       return Reaction::kRetry;
     case ErrorKind::kInDoubt:
       return Reaction::kAskSink;
@@ -65,6 +68,7 @@ std::string Error::describe() const {
 ExitCode exit_code_for(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::kTransient:
+    case ErrorKind::kLocked:
     case ErrorKind::kInDoubt:
     case ErrorKind::kReread:
       return kExitUnavailable;

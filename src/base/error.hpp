@@ -13,6 +13,7 @@ namespace headgate {
 
 enum class ErrorKind {
   kTransient,     // connection lost, failover, lock time-out: retry with back-off
+  kLocked,        // another process holds the sink: wait for it, and hold nothing meanwhile
   kInDoubt,       // the reply to COMMIT was lost: reconnect and ask the sink how far it got
   kReread,        // transactions are needed again that only the source still has: begin again from
                   // the sinks' positions

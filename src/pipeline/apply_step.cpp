@@ -328,6 +328,12 @@ StepOutcome ApplyStep::failed(const Error& error) {
     stopped(error);
     throw error.with_context("sink " + sink_);
   }
+  if (error.kind() == ErrorKind::kLocked && was_connected_) {
+    // Taken while our connection was lost. Whoever has it may be waiting for our other sinks, so
+    // they must not wait for this one.
+    stopped(error);
+    throw Error{ErrorKind::kReread, error.what(), error.hint()}.with_context("sink " + sink_);
+  }
   if (earlier_portions_gone_ && reaction == Reaction::kRetry) {
     // They were rolled back and are no longer in memory. (A COMMIT in doubt may have saved them.)
     stopped(error);

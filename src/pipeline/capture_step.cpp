@@ -41,6 +41,12 @@ StepOutcome CaptureStep::step() {
     push_pending();
     return StepOutcome::worked();
   } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kPositionLost && !open_ &&
+        (was_open_ || backoff_.attempts() > 0)) {
+      // Lost to this session's idea of how far the sinks are, which is older than this attempt.
+      // Another process may have read on in its place: the sinks know whether anything is missing.
+      throw Error{ErrorKind::kReread, error.what(), error.hint()};
+    }
     if (reaction_to(error.kind()) != Reaction::kRetry) {
       throw;
     }
@@ -55,6 +61,7 @@ StepOutcome CaptureStep::step() {
 void CaptureStep::open() {
   runtime_.open();
   open_ = true;
+  was_open_ = true;
   progress_.update([&](CaptureStatus& status) {
     status.state = runtime_.current();
     status.error.clear();

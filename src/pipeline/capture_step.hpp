@@ -51,8 +51,9 @@ class CaptureStep {
   // Does one round. A lost source is opened again after a back-off.
   //
   // Throws what cannot be retried here: among these Error{kReread} when the source was lost in the
-  // middle of a transaction whose first portions are already with the sinks, so that the whole
-  // pipeline must begin again from the sinks' positions.
+  // middle of a transaction whose first portions are already with the sinks, or no longer has what
+  // follows the last one read, so that the whole pipeline must begin again from the sinks'
+  // positions.
   StepOutcome step();
 
   // Sends the last acknowledgement and closes the source.
@@ -83,6 +84,7 @@ class CaptureStep {
   DeliveryQueue* blocked_queue_ = nullptr;
 
   bool open_ = false;
+  bool was_open_ = false;            // at least once in this session
   bool within_transaction_ = false;  // the last portion fetched was not the end of its transaction
   std::optional<TimePoint> retry_at_;
   Position acknowledged_;

@@ -64,8 +64,9 @@ class SinkDriver {
   // raises the epoch and returns where the sink stands. From here on every older process's
   // transactions fail.
   //
-  // Throws Error{kTransient} while another process holds the session lock, naming it as far as it
-  // is known: the second waits.
+  // Throws Error{kLocked} while another process holds the session lock, naming it as far as it is
+  // known: the second waits. A session of this driver that the server has not ended yet is no other
+  // process, but Error{kTransient}.
   virtual SinkPosition connect() = 0;
 
   // Names the database that it writes to, so that a source in the same one is recognised; empty

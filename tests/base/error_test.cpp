@@ -19,6 +19,7 @@ TEST_CASE("every kind of error has its name, its reaction and its exit code") {
   const auto [kind, name, reaction,
               exit_code] = GENERATE(table<ErrorKind, std::string, Reaction, ExitCode>({
       Row{ErrorKind::kTransient, "transient", Reaction::kRetry, headgate::kExitUnavailable},
+      Row{ErrorKind::kLocked, "locked", Reaction::kRetry, headgate::kExitUnavailable},
       Row{ErrorKind::kInDoubt, "in_doubt", Reaction::kAskSink, headgate::kExitUnavailable},
       Row{ErrorKind::kReread, "reread", Reaction::kRestart, headgate::kExitUnavailable},
       Row{ErrorKind::kPositionLost, "position_lost", Reaction::kStop, headgate::kExitPositionLost},

@@ -51,6 +51,27 @@ TEST_CASE("while it waits for the next attempt, the sink is left alone and statu
   CHECK(lane.apply().connected());
 }
 
+TEST_CASE("a sink that another process holds is waited for") {
+  Lane lane;
+  lane.sink.fail(Call::kConnect, ErrorKind::kLocked, 3);
+  lane.run_until_idle();
+  CHECK(lane.apply().connected());
+}
+
+// Found by the simulator: two processes of one pipeline with two sinks, each of which had lost one
+// session and waited for ever for the sink that the other held. So who loses a sink to another
+// process gives up the rest, too.
+TEST_CASE("a sink that another process took while it was lost ends the session") {
+  Lane lane;
+  lane.sink.start_at(position(100));
+  lane.run_until_idle();
+  lane.sink.fail(Call::kBegin, ErrorKind::kTransient);
+  lane.sink.fail(Call::kConnect, ErrorKind::kLocked);
+  lane.push(whole(110, kOrders));
+  CHECK(lane.run_until_error() == ErrorKind::kReread);
+  CHECK_FALSE(lane.sink.connected());
+}
+
 // Connecting may well succeed against a sink that then refuses to write: only a batch that went
 // through ends the series.
 TEST_CASE("the back-off grows while every attempt to write fails") {

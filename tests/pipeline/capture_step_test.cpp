@@ -271,6 +271,30 @@ TEST_CASE("a source that a person must mend stops the step") {
   }
 }
 
+// Found by the simulator: two processes, of which the second read on and confirmed while the first
+// was cut off; when the first came back it took the slot for lost and stopped for a person. What a
+// session remembers of its reading is not what the sinks hold.
+TEST_CASE("a position that is lost on a later attempt calls for asking the sinks again") {
+  Machine machine;
+  SECTION("behind what was read") {
+    machine.cdc.reply({whole(110, kOrders)});
+    machine.step->step();
+    machine.cdc.fail_fetch(ErrorKind::kTransient);
+    machine.clock.advance_to(machine.step->step().wake_at);
+  }
+  SECTION("behind where the first attempt was to begin") {
+    machine.cdc.fail_open(ErrorKind::kTransient);
+    machine.clock.advance_to(machine.step->step().wake_at);
+  }
+  machine.cdc.fail_open(ErrorKind::kPositionLost);
+  try {
+    machine.step->step();
+    FAIL("it goes on");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kReread);
+  }
+}
+
 TEST_CASE("a source lost within a large transaction calls for reading again") {
   Machine machine;
   machine.runtime.start_at({position(100), false});

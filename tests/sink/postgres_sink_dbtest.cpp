@@ -83,7 +83,7 @@ TEST_CASE("a second process waits for the session lock and learns who holds it")
   first->connect();
   const auto second = server.make_sink();
   const Error error = error_of([&] { second->connect(); });
-  CHECK(error.kind() == ErrorKind::kTransient);
+  CHECK(error.kind() == ErrorKind::kLocked);
   CHECK_THAT(error.what(), Catch::Contains("lock of pipeline shop") &&
                                Catch::Contains("pid " + std::to_string(::getpid())));
   first->disconnect();

@@ -131,7 +131,7 @@ TEST_CASE("the second process waits and is told who is there") {
   Fixture fixture;
   const auto second = fixture.make_sink();
   const Error error = error_of([&] { second->connect(); });
-  CHECK(error.kind() == ErrorKind::kTransient);
+  CHECK(error.kind() == ErrorKind::kLocked);
   CHECK_THAT(error.what(), Catch::Contains(fixture.path() + ".headgate.lock") &&
                                Catch::Contains("process " + std::to_string(getpid())));
 
@@ -143,7 +143,7 @@ TEST_CASE("the second process waits and is told who is there") {
 TEST_CASE("two names of one file take one lock") {
   Fixture fixture;
   std::filesystem::create_symlink(fixture.path(), fixture.folder.file("alias.db"));
-  CHECK(error_at(fixture.folder.file("alias.db")).kind() == ErrorKind::kTransient);
+  CHECK(error_at(fixture.folder.file("alias.db")).kind() == ErrorKind::kLocked);
 }
 
 TEST_CASE("the lock does not leak into programs that we start") {

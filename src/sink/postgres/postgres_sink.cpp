@@ -91,7 +91,8 @@ SinkPosition PostgresSink::connect() {
   disconnect();
   connection_ = std::make_unique<pq::Connection>(connect_options());
   const pq::Result state = connection_->exec(
-      "SELECT current_setting('synchronous_commit'), pg_is_in_recovery()", "look at the server");
+      "SELECT current_setting('synchronous_commit'), pg_is_in_recovery(), pg_backend_pid()",
+      "look at the server");
   if (state.boolean(0, 1)) {
     throw Error{ErrorKind::kTransient, connection_->role() + ": the server is a standby",
                 "point dsn to the primary (target_session_attrs=read-write)"};
@@ -101,6 +102,7 @@ SinkPosition PostgresSink::connect() {
   connection_->exec("SELECT set_config('synchronous_commit', $1, false)", {state.text(0, 0)},
                     "set up the session");
   take_session_lock();
+  locking_session_ = state.integer(0, 2);
   positions_.create(*connection_);
   return positions_.take_over(*connection_);
 }
@@ -119,11 +121,17 @@ void PostgresSink::take_session_lock() {
       "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
       "AND (l.classid::int8 << 32 | l.objid::int8) = $1::int8",
       {number}, "find the holder of the pipeline's lock");
+  if (holder.rows() > 0 && holder.integer(0, 0) == locking_session_) {
+    throw Error{ErrorKind::kTransient,
+                fmt::format("{}: the server has not noticed yet that our earlier session (server "
+                            "pid {}) is gone",
+                            connection_->role(), locking_session_)};
+  }
   const std::string who =
       holder.rows() == 0 ? std::string("another process")
                          : fmt::format("another process ({} from {}, server pid {})",
                                        holder.value(0, 1), holder.value(0, 2), holder.value(0, 0));
-  throw Error{ErrorKind::kTransient,
+  throw Error{ErrorKind::kLocked,
               fmt::format("{}: {} holds the lock of pipeline {}; waiting for it to end",
                           connection_->role(), who, options_.pipeline),
               "two pipelines need two names (`pipeline:`)"};

@@ -56,6 +56,7 @@ class PostgresSink final : public SinkDriver {
   // Of the present connection.
   std::unique_ptr<pq::Connection> connection_;
   bool commits_are_durable_ = true;
+  std::int64_t locking_session_ = 0;  // the server's pid of our last session that had the lock
   bool in_transaction_ = false;
   struct Prepared {
     std::unique_ptr<TableWriter> writer;

@@ -46,7 +46,7 @@ SessionLock::SessionLock(const std::string& path)
     const std::string holder = holder_of(file_);
     close(file_);
     if (failure == EWOULDBLOCK) {
-      throw Error{ErrorKind::kTransient, fmt::format("{} is held by {}", path, holder),
+      throw Error{ErrorKind::kLocked, fmt::format("{} is held by {}", path, holder),
                   "only one headgate process writes to a SQLite file; this one waits"};
     }
     throw Error{ErrorKind::kOperator, fmt::format("cannot lock {}: {}", path, strerror(failure)),

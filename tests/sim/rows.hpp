@@ -1,0 +1,83 @@
+// The rows of source and sinks as plain values, and the tables of the simulated application.
+
+#pragma once
+
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/operation.hpp"
+#include "core/schema.hpp"
+#include "core/transaction.hpp"
+#include "core/value.hpp"
+
+namespace headgate::sim {
+
+struct Cell {
+  ValueKind kind = ValueKind::kNull;
+  std::string text;
+
+  friend auto operator<=>(const Cell&, const Cell&) = default;
+};
+
+inline Cell text(std::string value) {
+  return {ValueKind::kText, std::move(value)};
+}
+inline const Cell kUnchanged{ValueKind::kUnchanged, {}};
+
+using Record = std::vector<Cell>;
+
+// accounts: one key column, a column whose value may be left out of an update, default identity.
+// items: a key of two columns, FULL identity. journal: no key.
+inline constexpr std::size_t kAccounts = 0;
+inline constexpr std::size_t kItems = 1;
+inline constexpr std::size_t kJournal = 2;
+inline constexpr std::size_t kTables = 3;
+inline constexpr std::size_t kLargeColumn = 2;  // of accounts
+
+const std::array<TableSchemaPtr, kTables>& schemas();
+// The table of that name; kTables when there is none.
+std::size_t table_of(const TableName& name);
+Record key_of(std::size_t table, const Record& row);
+
+// The rows of one table. Keyless tables count equal rows.
+struct TableRows {
+  std::map<Record, Record> by_key;
+  std::map<Record, std::size_t> counts;
+
+  friend bool operator==(const TableRows&, const TableRows&) = default;
+};
+
+// All tables at one moment. Copies share the tables until one of them is edited.
+class State {
+ public:
+  State();
+  const TableRows& operator[](std::size_t table) const { return *tables_[table]; }
+  TableRows& edit(std::size_t table);
+
+  // The first difference in words, or "" when the two are equal.
+  std::string difference(const State& expected) const;
+
+ private:
+  std::array<std::shared_ptr<TableRows>, kTables> tables_;
+};
+
+struct RowChange {
+  std::size_t table = 0;
+  Operation operation = Operation::kInsert;
+  Record data;
+  Record before;  // as the source sends it: empty, identity columns only, or the whole row
+  bool key_only = false;
+};
+
+std::string to_string(const Record& row);
+
+// Copies the change into the transaction that will carry it.
+void append(Transaction& transaction, const RowChange& change);
+Record record_of(Row row);
+
+}  // namespace headgate::sim

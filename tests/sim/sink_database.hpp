@@ -1,0 +1,118 @@
+// A sink in memory: rows, the position row and its fence, what is committed and what is durable,
+// and a driver for it that fails in every way a connection can.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "pipeline/sink_driver.hpp"
+#include "source_database.hpp"
+
+namespace headgate::sim {
+
+class SimSink;
+
+// Outlives every daemon that writes to it, and judges every commit: the rows must be those that the
+// source had at the position that stands beside them.
+class SinkDatabase {
+ public:
+  SinkDatabase(World& world, const SourceDatabase& source, std::string name, bool durable_commits);
+
+  const std::string& name() const { return name_; }
+  bool durable_commits() const { return durable_commits_; }
+  const Position& position() const { return versions_.back().position; }
+  const Position& durable_position() const { return versions_.front().position; }
+  const State& rows() const { return versions_.back().rows; }
+
+  // The server writes its log to disk by itself, up to some commit.
+  void sync_some();
+  // Everything that is not durable is gone, and so are the sessions.
+  void cut_power();
+  // All sessions end; nothing is lost.
+  void end_sessions();
+  // Somebody restores a backup: the state after some earlier commit, or before the first.
+  void restore();
+  bool was_restored() const { return restored_; }
+  // The server takes the session that holds the lock for dead, although its process lives on.
+  void forget_lock() { lock_ = nullptr; }
+
+ private:
+  friend class SimSink;
+
+  struct Version {
+    State rows;
+    std::set<std::size_t> tables;  // created
+    Position position;
+    std::uint64_t epoch = 0;
+  };
+
+  void sync() { versions_.erase(versions_.begin(), versions_.end() - 1); }
+  void commit(Version version);
+  void judge(const Version& before, const Version& after);
+
+  World& world_;
+  const SourceDatabase& source_;
+  std::string name_;
+  bool durable_commits_;
+  std::deque<Version> versions_;  // the durable one, then what was committed since
+  std::vector<Version> backups_;
+  bool restored_ = false;
+  const SimSink* lock_ = nullptr;
+  std::size_t incarnation_ = 0;
+};
+
+// One daemon's driver.
+class SimSink final : public SinkDriver {
+ public:
+  SimSink(World& world, SinkDatabase& database);
+  ~SimSink() override { disconnect(); }
+
+  // The process is gone: nothing that is still called has an effect.
+  void die();
+
+  SinkPosition check(Findings& findings) override;
+  SinkPosition connect() override;
+  void begin() override;
+  void prepare_table(const SinkConfigPtr& table, MissingTable missing) override;
+  void prepare_copy(const SinkConfig& table, ExistingRows existing) override;
+  void write(std::span<const Sink> operations) override;
+  void copy(std::span<const Sink> operations) override;
+  void commit(const CommitMark& mark) override;
+  void keep_alive() override;
+  void rollback() noexcept override;
+  bool commits_are_durable() const override { return database_.durable_commits_; }
+  void flush() override;
+  void disconnect() noexcept override;
+
+ private:
+  void enter(const char* call);
+  void lose(ErrorKind kind, const char* call);
+  void check_fence() const;
+  void expect(bool holds, const char* rule);
+  void write_in_order(std::span<const Sink> operations);
+  void write_net_effect(std::span<const Sink> operations);
+  void apply(const Sink& operation);
+  void update(std::size_t table, const Sink& operation);
+  void upsert(std::size_t table, Row row);
+  std::size_t ready(const SinkConfig* table, const std::set<const SinkConfig*>& among);
+
+  World& world_;
+  SinkDatabase& database_;
+  bool dead_ = false;
+  bool connected_ = false;
+  bool usable_ = false;  // no call has thrown since connect()
+  std::size_t incarnation_ = 0;
+  std::uint64_t epoch_ = 0;
+  Position last_seen_;
+  std::optional<SinkDatabase::Version> open_;  // the transaction
+  std::set<const SinkConfig*> prepared_;
+  std::set<const SinkConfig*> copying_;
+};
+
+}  // namespace headgate::sim

@@ -1,0 +1,181 @@
+#include "source_database.hpp"
+
+#include <algorithm>
+
+namespace headgate::sim {
+
+SourceDatabase::SourceDatabase(World& world, WorkloadOptions options)
+    : world_(world), options_(options) {
+  states_[end_] = State();
+}
+
+void SourceDatabase::advance() {
+  end_ += 8 * world_.random.between(1, 5);
+}
+
+void SourceDatabase::commit() {
+  Commit commit;
+  State state = now();
+  const bool large = world_.random.chance(options_.large_per_mille);
+  const std::size_t rows =
+      world_.random.between(1, large ? options_.large_rows : options_.rows_max);
+  for (std::size_t i = 0; i < rows; ++i) {
+    commit.changes.push_back(change(state));
+  }
+  advance();
+  commit.end = end_;
+  commit.id = std::to_string(next_id_++ % 40);  // ids wrap
+  commit.time = world_.clock.wall_now();
+  world_.trace("source", "commits {} rows, ends at {:X}", rows, end_);
+  states_[end_] = std::move(state);
+  log_.push_back(std::move(commit));
+}
+
+void SourceDatabase::idle() {
+  State state = now();
+  advance();
+  world_.trace("source", "log of others up to {:X}", end_);
+  states_[end_] = std::move(state);
+  log_.push_back({end_, {}, {}, {}});
+}
+
+std::size_t SourceDatabase::behind(std::uint64_t position) const {
+  const auto found =
+      std::upper_bound(log_.begin(), log_.end(), position,
+                       [](std::uint64_t at, const Commit& commit) { return at < commit.end; });
+  return static_cast<std::size_t>(found - log_.begin());
+}
+
+const State* SourceDatabase::state_at(std::uint64_t position) const {
+  const auto found = states_.find(position);
+  return found == states_.end() ? nullptr : &found->second;
+}
+
+// -- the application
+
+Cell SourceDatabase::random_text() {
+  if (world_.random.chance(100)) {
+    return {};
+  }
+  if (world_.random.chance(50)) {
+    return text("");  // not NULL
+  }
+  return text(std::to_string(world_.random.below(100000)));
+}
+
+Record SourceDatabase::random_key(std::size_t table) {
+  const std::size_t number = world_.random.below(options_.keys);
+  if (table == kAccounts) {
+    return {text(std::to_string(number))};
+  }
+  return {text(std::to_string(number / 4)), text(std::to_string(number % 4))};
+}
+
+RowChange SourceDatabase::change(State& state) {
+  const std::size_t table = world_.random.below(kTables);
+  if (table == kJournal) {
+    return journal(state);
+  }
+  if (world_.random.chance(options_.truncate_per_mille)) {
+    state.edit(table).by_key.clear();
+    return {table, Operation::kTruncate, {}, {}, false};
+  }
+  const Record key = random_key(table);
+  const auto& rows = state[table].by_key;
+  const auto found = rows.find(key);
+  if (found == rows.end()) {
+    return insert(state, table, key);
+  }
+  const Record old_row = found->second;
+  return world_.random.chance(300) ? erase(state, table, old_row) : update(state, table, old_row);
+}
+
+RowChange SourceDatabase::journal(State& state) {
+  auto& rows = state.edit(kJournal).counts;
+  if (world_.random.chance(options_.truncate_per_mille)) {
+    rows.clear();
+    return {kJournal, Operation::kTruncate, {}, {}, false};
+  }
+  // Few different values: equal rows must not be taken for one.
+  const Record row{text("entry"), text(std::to_string(world_.random.below(3)))};
+  ++rows[row];
+  return {kJournal, Operation::kInsert, row, {}, false};
+}
+
+RowChange SourceDatabase::insert(State& state, std::size_t table, const Record& key) {
+  Record row = key;
+  while (row.size() < schemas()[table]->columns.size()) {
+    row.push_back(random_text());
+  }
+  if (table == kAccounts && world_.random.chance(500)) {
+    row[kLargeColumn] = text(std::string(200, static_cast<char>('a' + world_.random.below(26))));
+  }
+  state.edit(table).by_key[key] = row;
+  return {table, Operation::kInsert, row, {}, false};
+}
+
+RowChange SourceDatabase::update(State& state, std::size_t table, const Record& old_row) {
+  const Record old_key = key_of(table, old_row);
+  Record row = old_row;
+  row.back() = random_text();
+  const bool keeps_large = table == kAccounts && world_.random.chance(600);
+  if (table == kAccounts) {
+    row[1] = random_text();
+    row[kLargeColumn] = keeps_large ? old_row[kLargeColumn] : random_text();
+  }
+  bool moves = false;
+  if (world_.random.chance(200)) {
+    const Record new_key = random_key(table);
+    moves = state[table].by_key.count(new_key) == 0;
+    if (moves) {
+      std::copy(new_key.begin(), new_key.end(), row.begin());  // key columns come first
+    }
+  }
+  auto& rows = state.edit(table).by_key;
+  rows.erase(old_key);
+  rows[key_of(table, row)] = row;
+
+  RowChange change{table, Operation::kUpdateAfter, row, {}, false};
+  if (keeps_large && !old_row[kLargeColumn].text.empty()) {
+    change.data[kLargeColumn] = kUnchanged;
+  }
+  if (table == kItems) {
+    change.before = old_row;
+  } else if (moves) {
+    change.before = old_key;
+    change.before.resize(row.size());
+    change.key_only = true;
+  }
+  return change;
+}
+
+RowChange SourceDatabase::erase(State& state, std::size_t table, const Record& old_row) {
+  const Record key = key_of(table, old_row);
+  state.edit(table).by_key.erase(key);
+  if (table == kItems) {
+    return {table, Operation::kDelete, old_row, {}, false};
+  }
+  Record padded = key;
+  padded.resize(old_row.size());
+  return {table, Operation::kDelete, padded, {}, true};
+}
+
+// -- the slot
+
+void SourceDatabase::make_slot() {
+  confirmed_ = end_;
+  confirmed_on_disk_ = end_;
+}
+
+void SourceDatabase::confirm(std::uint64_t position) {
+  confirmed_ = std::max(confirmed_.value_or(0), position);
+}
+
+void SourceDatabase::crash() {
+  world_.trace("source", "crashes and is back; slot at {:X}", confirmed_on_disk_.value_or(0));
+  confirmed_ = confirmed_on_disk_;
+  reader = nullptr;
+  ++incarnation_;
+}
+
+}  // namespace headgate::sim

@@ -1,0 +1,92 @@
+// The source in memory: tables, a log of commits, and one replication slot.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/position.hpp"
+#include "rows.hpp"
+#include "world.hpp"
+
+namespace headgate::sim {
+
+// How wild the application is.
+struct WorkloadOptions {
+  std::size_t rows_max = 4;       // of most transactions
+  std::size_t large_rows = 40;    // of the large ones
+  unsigned large_per_mille = 50;  // how many are large
+  std::size_t keys = 12;          // so few that rows meet again
+  unsigned truncate_per_mille = 10;
+};
+
+struct Commit {
+  std::uint64_t end = 0;
+  std::string id;
+  WallTime time{};
+  std::vector<RowChange> changes;  // none: the log moved on without us
+};
+
+class SourceDatabase {
+ public:
+  SourceDatabase(World& world, WorkloadOptions options);
+
+  // One transaction of the application.
+  void commit();
+  // Log of others, which reaches us only as a position.
+  void idle();
+
+  std::uint64_t end() const { return end_; }
+  const std::vector<Commit>& log() const { return log_; }
+  // The first commit of the log behind `position`.
+  std::size_t behind(std::uint64_t position) const;
+  const State& now() const { return states_.rbegin()->second; }
+
+  // Every end of a transaction, and every position that was handed out, has a state.
+  // Null when nothing of ours ends at `position`.
+  const State* state_at(std::uint64_t position) const;
+
+  // The slot: everything up to it may be gone. Empty before it is made.
+  std::optional<std::uint64_t> confirmed() const { return confirmed_; }
+  void make_slot();
+  void drop_slot() { confirmed_.reset(); }
+  void confirm(std::uint64_t position);
+  // Which connection reads the slot; nullptr when none does.
+  const void* reader = nullptr;
+
+  // A checkpoint: from here on a crash does not forget what was confirmed.
+  void save_slot() { confirmed_on_disk_ = confirmed_; }
+  // Crash and restart: connections end, and the slot is what the last checkpoint saved.
+  void crash();
+  std::size_t incarnation() const { return incarnation_; }
+
+ private:
+  RowChange change(State& state);
+  RowChange insert(State& state, std::size_t table, const Record& key);
+  RowChange update(State& state, std::size_t table, const Record& old_row);
+  RowChange erase(State& state, std::size_t table, const Record& old_row);
+  RowChange journal(State& state);
+  Record random_key(std::size_t table);
+  Cell random_text();
+  void advance();
+
+  World& world_;
+  WorkloadOptions options_;
+  std::uint64_t end_ = 0x1000;
+  std::uint64_t next_id_ = 1;
+  std::vector<Commit> log_;
+  std::map<std::uint64_t, State> states_;
+  std::optional<std::uint64_t> confirmed_;
+  std::optional<std::uint64_t> confirmed_on_disk_;
+  std::size_t incarnation_ = 0;
+};
+
+inline Position position_at(std::uint64_t end) {
+  return {LSN::from_postgres(end), {"sim:1"}};
+}
+
+}  // namespace headgate::sim
