@@ -96,6 +96,15 @@ void ApplyStep::connect() {
   });
 }
 
+void ApplyStep::confirm() {
+  try {
+    driver_.begin();
+  } catch (const Error& error) {
+    throw error.with_context("sink " + sink_);
+  }
+  driver_.rollback();
+}
+
 // After a reconnect the sink's own position says what became of the batch that was under way.
 void ApplyStep::settle_batch(const Position& found) {
   // Portions before the last have no end.

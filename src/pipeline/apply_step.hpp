@@ -75,6 +75,10 @@ class ApplyStep {
   // True from the first successful connect until the sink is lost.
   bool connected() const { return connected_; }
 
+  // Asks the sink whether it still stands at position() and is still ours. Throws Error{kFenced}
+  // when it is not, Error{kTransient} when it is lost. REQUIRES: connected(), nothing is applied.
+  void confirm();
+
   // Where the sink stands; empty while it holds no finished copy. REQUIRES: connected().
   const Position& position() const { return position_; }
 

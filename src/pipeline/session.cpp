@@ -39,6 +39,8 @@ void Session::open() {
   StartPoint start;
   std::vector<SinkStand> stands;
   for (const auto& lane : lanes_) {
+    // The first of them may have waited long for the last.
+    lane->step.confirm();
     const Position& position = lane->step.position();
     if (position.empty()) {
       start.copy_needed = true;

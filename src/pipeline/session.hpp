@@ -55,7 +55,8 @@ class Session {
   Session& operator=(const Session&) = delete;
 
   // Prepares the source to be read from the oldest position of all sinks. May take long.
-  // Throws as Source::prepare(). REQUIRES: every sink is connected.
+  // Throws as Source::prepare(), and as ApplyStep::confirm() when a sink is no longer ours.
+  // REQUIRES: every sink is connected.
   void open();
 
   CaptureStep& capture() { return *capture_; }
