@@ -105,6 +105,32 @@ void ApplyStep::confirm() {
   driver_.rollback();
 }
 
+void ApplyStep::adopt(const History& history) {
+  if (position_.empty() || position_.history == history) {
+    return;
+  }
+  const Position adopted{position_.lsn, history};
+  try {
+    driver_.begin();
+    driver_.commit({adopted, {}});
+    // A power cut must not take it back: then the sink would stand where nobody had left it.
+    driver_.flush();
+  } catch (const Error& error) {
+    // Whether a COMMIT in doubt was done, the next session sees.
+    const bool in_doubt = error.kind() == ErrorKind::kInDoubt;
+    throw Error{in_doubt ? ErrorKind::kTransient : error.kind(), error.what(), error.hint()}
+        .with_context("sink " + sink_);
+  }
+  log_->warn("sink follows another history sink={} position={} was={} is={}", sink_,
+             adopted.to_string(), position_.history.text, history.text);
+  position_ = adopted;
+  durable_ = adopted;
+  progress_.update([&](SinkStatus& status) {
+    status.applied = position_;
+    status.durable = durable_;
+  });
+}
+
 // After a reconnect the sink's own position says what became of the batch that was under way.
 void ApplyStep::settle_batch(const Position& found) {
   // Portions before the last have no end.

@@ -79,6 +79,11 @@ class ApplyStep {
   // when it is not, Error{kTransient} when it is lost. REQUIRES: connected(), nothing is applied.
   void confirm();
 
+  // The source goes on under `history`, which holds all up to position(): a standby was promoted.
+  // Writes the position anew where it names another one. Throws as confirm(). REQUIRES: as
+  // confirm().
+  void adopt(const History& history);
+
   // Where the sink stands; empty while it holds no finished copy. REQUIRES: connected().
   const Position& position() const { return position_; }
 

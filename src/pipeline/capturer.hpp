@@ -107,7 +107,8 @@ class Source {
   virtual Findings check(const std::vector<SinkStand>& sinks) = 0;
 
   // Connects, checks what is needed, creates what is missing and may be created (publication,
-  // slot), and says which history its positions belong to. `sinks` are those that hold one.
+  // slot), and says which history its positions belong to from now on. `sinks` are those that hold
+  // one, each of that history or of one that it continues.
   //
   // Throws Error{kPositionLost} when one of them cannot be continued (I7), Error{kOperator} for a
   // setting, object or privilege that is missing, Error{kTransient} when the server is not there.

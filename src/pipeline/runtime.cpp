@@ -26,7 +26,7 @@ void Runtime::open() {
 
 CaptureResult Runtime::fetch(const FetchLimits& limits, TimePoint deadline) {
   if (!next_.empty()) {
-    switch_to(std::exchange(next_, {}));
+    hand_over();
   }
   HEADGATE_CHECK(current_ != nullptr, "fetch() needs an open capturer");
   CaptureResult result = current_->fetch(limits, deadline);
@@ -37,6 +37,19 @@ CaptureResult Runtime::fetch(const FetchLimits& limits, TimePoint deadline) {
     next_ = result.next_capturer;
   }
   return result;
+}
+
+void Runtime::hand_over() {
+  try {
+    switch_to(std::exchange(next_, {}));
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kPositionLost) {
+      // Since the start point was chosen, the source may have become another one: the sinks are
+      // asked again before a person is.
+      throw Error{ErrorKind::kReread, error.what(), error.hint()};
+    }
+    throw;
+  }
 }
 
 void Runtime::remember(const Transaction& transaction) {

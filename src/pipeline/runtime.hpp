@@ -48,6 +48,7 @@ class Runtime {
   std::string_view current() const;
 
  private:
+  void hand_over();
   void remember(const Transaction& transaction);
 
   StateManager& states_;

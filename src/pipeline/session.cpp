@@ -36,22 +36,19 @@ Session::~Session() {
 }
 
 void Session::open() {
-  StartPoint start;
   std::vector<SinkStand> stands;
   for (const auto& lane : lanes_) {
     // The first of them may have waited long for the last.
     lane->step.confirm();
-    const Position& position = lane->step.position();
-    if (position.empty()) {
-      start.copy_needed = true;
-      continue;
-    }
-    stands.push_back({"sink " + lane->sink.name, position});
-    if (start.resume.empty() || position.lsn < start.resume.lsn) {
-      start.resume = position;
+    if (const Position& position = lane->step.position(); !position.empty()) {
+      stands.push_back({"sink " + lane->sink.name, position});
     }
   }
-  source_.prepare(stands);
+  const History history = source_.prepare(stands);
+  for (const auto& lane : lanes_) {
+    lane->step.adopt(history);
+  }
+  runtime_.start_at(start_point());
   const std::string place = source_.place();
   for (const auto& lane : lanes_) {
     if (!place.empty() && lane->sink.driver->place() == place) {
@@ -59,7 +56,20 @@ void Session::open() {
           [&source = source_](const TableName& table) { return source.captures(table); });
     }
   }
-  runtime_.start_at(start);
+}
+
+// Behind the oldest position; a sink without one needs what is there already.
+StartPoint Session::start_point() const {
+  StartPoint start;
+  for (const auto& lane : lanes_) {
+    const Position& position = lane->step.position();
+    if (position.empty()) {
+      start.copy_needed = true;
+    } else if (start.resume.empty() || position.lsn < start.resume.lsn) {
+      start.resume = position;
+    }
+  }
+  return start;
 }
 
 }  // namespace headgate

@@ -77,6 +77,8 @@ class Session {
     ApplyStep step;
   };
 
+  StartPoint start_point() const;
+
   Source& source_;
   std::vector<std::unique_ptr<Lane>> lanes_;  // one per sink; steps point at their queues
   Runtime runtime_;

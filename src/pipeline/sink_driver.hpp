@@ -97,7 +97,8 @@ class SinkDriver {
   // was told to keep rows.
   virtual void copy(std::span<const Sink> operations) = 0;
 
-  // Checks deferred constraints, writes the position row as the last statement, and commits.
+  // Checks deferred constraints, writes the position row as the last statement, and commits. The
+  // mark's position is behind the last one, or the same in a history that continues it.
   //
   // Throws Error{kInDoubt} when COMMIT was sent and no answer came: only connect() can tell.
   virtual void commit(const CommitMark& mark) = 0;

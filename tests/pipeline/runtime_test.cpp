@@ -121,6 +121,22 @@ TEST_CASE("what was fetched arrives although the next capturer cannot be opened"
   CHECK(machine.cdc.opened.back().resume == position(100));
 }
 
+// Found by the simulator: a standby was promoted between the copy and the stream behind it.
+TEST_CASE("a position that is lost at the hand-over calls for asking the sinks again") {
+  Machine machine;
+  machine.runtime.start_at({{}, true});
+  machine.runtime.open();
+  machine.snapshot.reply(copy_of(100, kOrders, {2}), "cdc");
+  machine.fetch();
+  machine.cdc.fail_open(ErrorKind::kPositionLost);
+  try {
+    machine.fetch();
+    FAIL("it goes on");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kReread);
+  }
+}
+
 TEST_CASE("a lost source is opened again behind the last whole transaction") {
   Machine machine;
   machine.runtime.start_at({position(100), false});

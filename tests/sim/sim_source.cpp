@@ -20,9 +20,9 @@ Portion portion_of(bool first, bool last) {
   return last ? Portion::kLast : Portion::kMiddle;
 }
 
-TransactionPtr empty_transaction(std::uint64_t end, WallTime now) {
-  auto made = std::make_shared<Transaction>("", LSN::from_postgres(end), now);
-  made->end_position = position_at(end);
+TransactionPtr empty_transaction(const Position& end, WallTime now) {
+  auto made = std::make_shared<Transaction>("", end.lsn, now);
+  made->end_position = end;
   return made;
 }
 
@@ -65,6 +65,9 @@ void SimLogReader::open(const StartPoint& start) {
   connect("open");
   if (database_.reader != nullptr && database_.reader != this) {
     throw Error{ErrorKind::kTransient, "simulated: the slot is in use"};
+  }
+  if (!start.resume.empty() && start.resume.history != database_.history()) {
+    throw Error{ErrorKind::kPositionLost, "simulated: the server was promoted"};
   }
   const std::uint64_t confirmed = database_.confirmed().value_or(0);
   const std::uint64_t resume = start.resume.empty() ? confirmed : start.resume.lsn.to_postgres();
@@ -149,7 +152,7 @@ TransactionPtr SimStream::next() {
   const Commit& commit = database_.log()[commit_];
   if (commit.changes.empty()) {
     ++commit_;
-    return empty_transaction(commit.end, world_.clock.wall_now());
+    return empty_transaction(database_.position(commit.end), world_.clock.wall_now());
   }
   auto portion = std::make_shared<Transaction>(commit.id, LSN::from_postgres(commit.end - 1),
                                                world_.clock.wall_now());
@@ -161,7 +164,7 @@ TransactionPtr SimStream::next() {
     append(*portion, commit.changes[row_]);
   }
   if (ends(portion->portion)) {
-    portion->end_position = position_at(commit.end);
+    portion->end_position = database_.position(commit.end);
     ++commit_;
     row_ = 0;
   }
@@ -177,7 +180,7 @@ void SimChangeTables::begin_behind(std::uint64_t position) {
   }
   gate_ = std::make_unique<TransactionBuffer>(world_.clock, tables);
   cursors_.fill({database_.behind(position), 0});
-  captured_ = std::max(captured_, database_.behind(position));
+  captured_ = database_.behind(position);
   handed_over_ = position;
 }
 
@@ -193,7 +196,7 @@ std::vector<TransactionPtr> SimChangeTables::read(const FetchLimits&) {
     if (!released.whole) {
       world_.violated("the gate let a transaction go that is not whole");
     }
-    released.transaction.end_position.history = position_at(0).history;
+    released.transaction.end_position.history = database_.history();
     handed_over_ = released.transaction.end_position.lsn.to_postgres();
     found.push_back(std::make_shared<Transaction>(std::move(released.transaction)));
   }
@@ -206,7 +209,7 @@ std::vector<TransactionPtr> SimChangeTables::read(const FetchLimits&) {
     const std::uint64_t end = database_.log()[read_to - 1].end;
     if (end > handed_over_) {
       handed_over_ = end;
-      found.push_back(empty_transaction(end, world_.clock.wall_now()));
+      found.push_back(empty_transaction(database_.position(end), world_.clock.wall_now()));
     }
   }
   return found;
@@ -270,7 +273,7 @@ CaptureResult SimCopy::fetch(const FetchLimits&, TimePoint) {
   auto portion =
       std::make_shared<Transaction>("copy", LSN::from_postgres(position_), world_.clock.wall_now());
   portion->purpose = Purpose::kInitialCopy;
-  portion->end_position = position_at(position_);
+  portion->end_position = database_.position(position_);
   portion->set_first_ordinal(next_);
   if (first_) {
     for (const TableSchemaPtr& schema : schemas()) {
@@ -324,13 +327,13 @@ History SimSource::prepare(const std::vector<SinkStand>& sinks) {
   }
   for (const SinkStand& stand : sinks) {
     const std::uint64_t position = stand.position.lsn.to_postgres();
-    if (position < *database_.confirmed() || position > database_.end()) {
+    if (position < *database_.confirmed() || !database_.holds(stand.position)) {
       throw Error{ErrorKind::kPositionLost,
                   fmt::format("simulated: {} stands at {:X}, the slot at {:X}", stand.sink,
                               position, *database_.confirmed())};
     }
   }
-  return position_at(0).history;
+  return database_.history();
 }
 
 void SimSource::give_up() noexcept {

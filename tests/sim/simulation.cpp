@@ -36,6 +36,8 @@ class Simulation {
   void start_daemon();
   void take_over();
   void restore_a_sink();
+  void promote();
+  void may_lose_position();
   SinkDatabase& any_sink();
   SimDaemon* any_daemon();
   void calm_down();
@@ -55,7 +57,7 @@ class Simulation {
   std::size_t commits_left_;
   std::size_t events_left_;
   bool calm_ = false;
-  bool restored_ = false;
+  bool gap_is_possible_ = false;
   bool lost_position_ = false;
   TimePoint next_commit_{};
   TimePoint next_event_{};
@@ -89,7 +91,7 @@ bool Simulation::done() const {
   }
   return calm_ && source_.confirmed() == source_.end() && sinks_configured_ == sinks_.size() &&
          std::all_of(sinks_.begin(), sinks_.end(), [&](const auto& sink) {
-           return sink->durable_position() == position_at(source_.end());
+           return sink->durable_position() == source_.position(source_.end());
          });
 }
 
@@ -227,7 +229,7 @@ void Simulation::start_daemon() {
   daemons_.push_back(std::make_unique<SimDaemon>(world_, source_, std::move(sinks), plan_.session,
                                                  plan_.source,
                                                  fmt::format("daemon {}", ++daemons_started_)));
-  if (restored_) {
+  if (gap_is_possible_) {
     daemons_.back()->may_stop_for(ErrorKind::kPositionLost);
   }
 }
@@ -236,7 +238,7 @@ void Simulation::event() {
   --events_left_;
   next_event_ = in(2000);
   SimDaemon* daemon = any_daemon();
-  switch (world_.random.below(11)) {
+  switch (world_.random.below(12)) {
     case 0:
       any_sink().sync_some();
       break;
@@ -279,6 +281,11 @@ void Simulation::event() {
         restore_a_sink();
       }
       break;
+    case 11:
+      if (plan_.promotions) {
+        promote();
+      }
+      break;
   }
 }
 
@@ -303,11 +310,24 @@ void Simulation::take_over() {
 void Simulation::restore_a_sink() {
   SinkDatabase& sink = any_sink();
   sink.restore();
-  restored_ = true;
+  may_lose_position();
   for (const auto& daemon : daemons_) {
-    daemon->may_stop_for(ErrorKind::kPositionLost);
     daemon->may_stop_for(ErrorKind::kFenced);
     daemon->forget_promises();
+  }
+}
+
+void Simulation::promote() {
+  source_.promote(plan_.lossy_promotions);
+  if (plan_.lossy_promotions) {
+    may_lose_position();
+  }
+}
+
+void Simulation::may_lose_position() {
+  gap_is_possible_ = true;
+  for (const auto& daemon : daemons_) {
+    daemon->may_stop_for(ErrorKind::kPositionLost);
   }
 }
 
@@ -357,6 +377,8 @@ Plan plan_for(std::uint64_t seed) {
   plan.events = wild * random.below(8);
   plan.takeovers = random.chance(250);
   plan.restores = random.chance(50);
+  plan.promotions = random.chance(200);
+  plan.lossy_promotions = random.chance(200);
   return plan;
 }
 

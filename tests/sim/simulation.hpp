@@ -27,9 +27,11 @@ struct Plan {
   SourceOptions source{};
   SessionOptions session{};
   FaultRates rates{};
-  std::size_t events = 0;  // crashes, power cuts, restarts and the like
-  bool takeovers = false;  // among the events: a second daemon, while the first lives on
-  bool restores = false;   // among the events: a sink is set back to an earlier state
+  std::size_t events = 0;         // crashes, power cuts, restarts and the like
+  bool takeovers = false;         // among the events: a second daemon, while the first lives on
+  bool promotions = false;        // among the events: a standby of the source takes over
+  bool lossy_promotions = false;  // and may lack the last commits
+  bool restores = false;          // among the events: a sink is set back to an earlier state
   std::optional<std::size_t> kill_at_durable_operation{};
 };
 

@@ -44,6 +44,8 @@ TEST_CASE("within some hundred seeds, everything happens that can happen") {
   std::vector<std::string> expected{
       "power cut",
       "is restored to",
+      "is promoted to timeline 2",
+      "sink follows another history",
       "take the running daemon for dead",
       "crashes and is back",
       "is asked to stop",

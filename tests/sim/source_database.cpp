@@ -1,12 +1,22 @@
 #include "source_database.hpp"
 
 #include <algorithm>
+#include <string_view>
 
 namespace headgate::sim {
+namespace {
+
+constexpr std::string_view kHistory = "sim:";
+
+std::uint32_t timeline_of(const History& history) {
+  return static_cast<std::uint32_t>(std::stoul(history.text.substr(kHistory.size())));
+}
+
+}  // namespace
 
 SourceDatabase::SourceDatabase(World& world, WorkloadOptions options)
     : world_(world), options_(options) {
-  states_[end_] = State();
+  states_[{timeline_, end_}] = State();
 }
 
 void SourceDatabase::advance() {
@@ -27,7 +37,7 @@ void SourceDatabase::commit() {
   commit.id = std::to_string(next_id_++ % 40);  // ids wrap
   commit.time = world_.clock.wall_now();
   world_.trace("source", "commits {} rows, ends at {:X}", rows, end_);
-  states_[end_] = std::move(state);
+  states_[{timeline_, end_}] = std::move(state);
   log_.push_back(std::move(commit));
 }
 
@@ -35,7 +45,7 @@ void SourceDatabase::idle() {
   State state = now();
   advance();
   world_.trace("source", "log of others up to {:X}", end_);
-  states_[end_] = std::move(state);
+  states_[{timeline_, end_}] = std::move(state);
   log_.push_back({end_, {}, {}, {}});
 }
 
@@ -46,9 +56,18 @@ std::size_t SourceDatabase::behind(std::uint64_t position) const {
   return static_cast<std::size_t>(found - log_.begin());
 }
 
-const State* SourceDatabase::state_at(std::uint64_t position) const {
-  const auto found = states_.find(position);
+History SourceDatabase::history() const {
+  return {std::string(kHistory) + std::to_string(timeline_)};
+}
+
+const State* SourceDatabase::state_at(const Position& position) const {
+  const auto found = states_.find({timeline_of(position.history), position.lsn.to_postgres()});
   return found == states_.end() ? nullptr : &found->second;
+}
+
+bool SourceDatabase::holds(const Position& position) const {
+  const auto left = left_at_.find(timeline_of(position.history));
+  return position.lsn.to_postgres() <= (left == left_at_.end() ? end_ : left->second);
 }
 
 // -- the application
@@ -176,6 +195,31 @@ void SourceDatabase::crash() {
   confirmed_ = confirmed_on_disk_;
   reader = nullptr;
   ++incarnation_;
+}
+
+void SourceDatabase::promote(bool with_loss) {
+  if (with_loss) {
+    // Not what the standby had confirmed for us: slots are synchronised behind the log.
+    const std::size_t kept_for_sure =
+        std::max(behind(confirmed_on_disk_.value_or(0)),
+                 left_at_.empty() ? 0 : behind(left_at_.rbegin()->second));
+    log_.resize(world_.random.between(std::min(kept_for_sure, log_.size()), log_.size()));
+  }
+  const std::uint64_t old_timeline = timeline_++;
+  end_ = log_.empty() ? 0x1000 : log_.back().end;
+  left_at_[static_cast<std::uint32_t>(old_timeline)] = end_;
+  std::vector<std::pair<std::uint64_t, State>> inherited;
+  for (const auto& [at, state] : states_) {
+    if (at.first == old_timeline && at.second <= end_) {
+      inherited.emplace_back(at.second, state);
+    }
+  }
+  for (auto& [at, state] : inherited) {
+    states_[{timeline_, at}] = std::move(state);
+  }
+  world_.trace("source", "a standby is promoted to timeline {}, which begins at {:X}", timeline_,
+               end_);
+  crash();
 }
 
 }  // namespace headgate::sim

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/position.hpp"
@@ -41,14 +42,18 @@ class SourceDatabase {
   void idle();
 
   std::uint64_t end() const { return end_; }
+  // A position in the present history.
+  Position position(std::uint64_t end) const { return {LSN::from_postgres(end), history()}; }
+  History history() const;
   const std::vector<Commit>& log() const { return log_; }
   // The first commit of the log behind `position`.
   std::size_t behind(std::uint64_t position) const;
-  const State& now() const { return states_.rbegin()->second; }
+  const State& now() const { return states_.at({timeline_, end_}); }
 
-  // Every end of a transaction, and every position that was handed out, has a state.
-  // Null when nothing of ours ends at `position`.
-  const State* state_at(std::uint64_t position) const;
+  // Null when nothing ends at `position`, in the history that it belongs to.
+  const State* state_at(const Position& position) const;
+  // Whether all that a sink at `position` holds is in this server's log, so that it can go on.
+  bool holds(const Position& position) const;
 
   // The slot: everything up to it may be gone. Empty before it is made.
   std::optional<std::uint64_t> confirmed() const { return confirmed_; }
@@ -63,6 +68,9 @@ class SourceDatabase {
   // Crash and restart: connections end, and the slot is what the last checkpoint saved.
   void crash();
   std::size_t incarnation() const { return incarnation_; }
+  // A standby takes over, on a timeline of its own, with the slot of the last checkpoint. Without
+  // the last commits when it had not received them.
+  void promote(bool with_loss);
 
  private:
   RowChange change(State& state);
@@ -76,17 +84,15 @@ class SourceDatabase {
 
   World& world_;
   WorkloadOptions options_;
+  std::uint32_t timeline_ = 1;
+  std::map<std::uint32_t, std::uint64_t> left_at_;  // where each earlier timeline was left
   std::uint64_t end_ = 0x1000;
   std::uint64_t next_id_ = 1;
   std::vector<Commit> log_;
-  std::map<std::uint64_t, State> states_;
+  std::map<std::pair<std::uint32_t, std::uint64_t>, State> states_;  // by timeline and end
   std::optional<std::uint64_t> confirmed_;
   std::optional<std::uint64_t> confirmed_on_disk_;
   std::size_t incarnation_ = 0;
 };
-
-inline Position position_at(std::uint64_t end) {
-  return {LSN::from_postgres(end), {"sim:1"}};
-}
 
 }  // namespace headgate::sim

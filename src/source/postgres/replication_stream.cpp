@@ -42,6 +42,15 @@ SystemIdentity ReplicationStream::identify() {
   return identity;
 }
 
+std::vector<TimelineSwitch> ReplicationStream::timeline_history(std::uint32_t timeline) {
+  if (timeline <= 1) {
+    return {};  // the first one has no file
+  }
+  const pq::Result file =
+      connection_.exec(fmt::format("TIMELINE_HISTORY {}", timeline), "read the timeline history");
+  return parse_timeline_history(file.value(0, 1));
+}
+
 CreatedSlot ReplicationStream::create_slot(const std::string& name, SlotLife life,
                                            Snapshot snapshot, Duration patience) {
   // The form without parentheses is understood by every version since 10.

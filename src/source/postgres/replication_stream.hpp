@@ -9,10 +9,12 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "db/pq/connection.hpp"
 #include "source/postgres/replication_message.hpp"
+#include "source/postgres/timeline.hpp"
 
 namespace headgate::source::postgres {
 
@@ -36,6 +38,9 @@ class ReplicationStream {
   explicit ReplicationStream(const pq::ConnectOptions& options);
 
   SystemIdentity identify();
+
+  // Where the timelines before `timeline` were left for their successors.
+  std::vector<TimelineSwitch> timeline_history(std::uint32_t timeline);
 
   enum class SlotLife { kPermanent, kTemporary };
   enum class Snapshot { kNone, kExport };

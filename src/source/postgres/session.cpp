@@ -1,6 +1,7 @@
 #include "source/postgres/session.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -128,7 +129,7 @@ Findings Session::check(const std::vector<SinkStand>& sinks) {
   }
   ReplicationStream stream(replication_options());
   const SystemIdentity identity = stream.identify();
-  append(findings, check_history(read_history(identity), sinks));
+  append(findings, check_history(stream, read_history(identity), sinks));
 
   pq::Connection& connection = catalog();
   const Selection selection =
@@ -184,7 +185,7 @@ History Session::prepare(const std::vector<SinkStand>& sinks) {
   }
 
   ReplicationStream stream(replication_options());
-  history_ = read_history(stream.identify());
+  history_ = read_history(stream.identify()).to_history();
   if (!find_slot(connection, options_.slot)) {
     const CreatedSlot slot =
         stream.create_slot(options_.slot, ReplicationStream::SlotLife::kPermanent,
@@ -214,7 +215,7 @@ void Session::give_up() noexcept {
 }
 
 void Session::verify(const SystemIdentity& identity, const Position& resume) {
-  const History now = read_history(identity);
+  const History now = read_history(identity).to_history();
   if (now != history_) {
     throw Error{
         ErrorKind::kPositionLost,
@@ -236,27 +237,52 @@ void Session::verify(const SystemIdentity& identity, const Position& resume) {
   require(check_slot(slot, options_.slot, identity.database, identity.flushed_lsn, oldest));
 }
 
-History Session::read_history(const SystemIdentity& identity) {
+ServerHistory Session::read_history(const SystemIdentity& identity) {
   const std::string database =
       catalog()
           .exec("SELECT oid FROM pg_database WHERE datname = current_database()",
                 "identify the database")
           .text(0, 0);
-  return {fmt::format("postgres:{}:{}:{}", identity.system_id, identity.timeline, database)};
+  return {identity.system_id, identity.timeline, database};
 }
 
-Findings Session::check_history(const History& history, const std::vector<SinkStand>& sinks) const {
+// LSNs of one history only have an order. A promoted standby begins a new timeline, which shares
+// the log of its parent up to where it left it.
+Findings Session::check_history(ReplicationStream& stream, const ServerHistory& now,
+                                const std::vector<SinkStand>& sinks) {
   Findings findings;
+  const History history = now.to_history();
+  std::optional<std::vector<TimelineSwitch>> switches;
   for (const SinkStand& stand : sinks) {
-    if (stand.position.history != history) {
-      findings.push_back(Finding::error(
-          fmt::format("source: {} follows history {}, and this server's is {} (system, timeline, "
-                      "database): their LSNs have no common order",
-                      stand.sink, stand.position.history.text, history.text),
-          "point source.dsn to the server that this pipeline follows, or give the pipeline another "
-          "name",
-          ErrorKind::kPositionLost));
+    if (stand.position.history == history) {
+      continue;
     }
+    if (!switches) {
+      switches = stream.timeline_history(now.timeline);
+    }
+    if (continues(now, *switches, stand.position)) {
+      findings.push_back(Finding::ok(
+          fmt::format("source: the server was promoted (timeline {}), and holds all that {} holds",
+                      now.timeline, stand.sink)));
+      continue;
+    }
+    const auto theirs = parse_history(stand.position.history);
+    const bool promoted = theirs && theirs->system_id == now.system_id &&
+                          theirs->database == now.database && theirs->timeline < now.timeline;
+    findings.push_back(Finding::error(
+        promoted
+            ? fmt::format("source: the server was promoted (timeline {}) without all that {} holds "
+                          "of timeline {}: it stands at {}",
+                          now.timeline, stand.sink, theirs->timeline, stand.position.to_string())
+            : fmt::format("source: {} follows history {}, and this server's is {} (system, "
+                          "timeline, database): their LSNs have no common order",
+                          stand.sink, stand.position.history.text, history.text),
+        promoted ? std::string("the sink holds transactions that the source has lost: compare the "
+                               "two, then give the pipeline another name and begin again with a "
+                               "new copy")
+                 : std::string("point source.dsn to the server that this pipeline follows, or give "
+                               "the pipeline another name"),
+        ErrorKind::kPositionLost));
   }
   return findings;
 }

@@ -18,6 +18,7 @@
 #include "source/postgres/replication_stream.hpp"
 #include "source/postgres/selection.hpp"
 #include "source/postgres/slots.hpp"
+#include "source/postgres/timeline.hpp"
 
 namespace headgate::source::postgres {
 
@@ -41,13 +42,15 @@ class Session {
   // Checks server, tables, publication and slot without changing anything.
   Findings check(const std::vector<SinkStand>& sinks);
 
-  // check(), then creates publication and slot where they are missing. Returns the history.
+  // check(), then creates publication and slot where they are missing. Returns the history, in
+  // which all the sinks may go on: that of their positions, or a successor of it.
   History prepare(const std::vector<SinkStand>& sinks);
 
   // Drops the slot if this process has created it.
   void give_up() noexcept;
 
-  // Before each START_REPLICATION: the same server, and the slot still reaches back to `resume`.
+  // Before each START_REPLICATION: the same history, and the slot still reaches back to `resume`.
+  // Throws Error{kPositionLost} otherwise; prepare() looks closer.
   void verify(const SystemIdentity& identity, const Position& resume);
 
   const History& history() const { return history_; }
@@ -77,8 +80,9 @@ class Session {
  private:
   Findings check_server();
   std::vector<CatalogTable> candidates(bool following, Findings& findings);
-  Findings check_history(const History& history, const std::vector<SinkStand>& sinks) const;
-  History read_history(const SystemIdentity& identity);
+  Findings check_history(ReplicationStream& stream, const ServerHistory& now,
+                         const std::vector<SinkStand>& sinks);
+  ServerHistory read_history(const SystemIdentity& identity);
 
   Options options_;
   TableFilter filter_;
