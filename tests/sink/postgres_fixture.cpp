@@ -134,7 +134,9 @@ SinkPosition connect_when_free(SinkDriver& sink) {
     try {
       return sink.connect();
     } catch (const Error& error) {
-      if (error.kind() != ErrorKind::kTransient || std::chrono::steady_clock::now() > deadline) {
+      const bool passes =
+          error.kind() == ErrorKind::kLocked || error.kind() == ErrorKind::kTransient;
+      if (!passes || std::chrono::steady_clock::now() > deadline) {
         throw;
       }
     }

@@ -3,8 +3,8 @@
 #include <catch2/catch.hpp>
 #include <sqlite3.h>
 
+#include "power_cut_vfs.hpp"
 #include "sqlite_fixture.hpp"
-#include "sqlite_test_vfs.hpp"
 
 namespace headgate::sink::sqlite::test {
 namespace {
@@ -19,7 +19,7 @@ Operations order(int id) {
 
 // All tests here share one process-wide layer below SQLite, and each reads counters as differences.
 TEST_CASE("a commit does not sync the log, a flush does") {
-  TestVfs vfs;
+  PowerCutVfs vfs;
   Fixture fixture;
   CHECK_FALSE(fixture.sink->commits_are_durable());
   fixture.apply(order(1), 1);
@@ -41,7 +41,7 @@ TEST_CASE("a commit does not sync the log, a flush does") {
 
 // So what connect() reports as the position is durable, whatever the process before it left behind.
 TEST_CASE("connect() syncs the log") {
-  TestVfs vfs;
+  PowerCutVfs vfs;
   Fixture fixture;
   fixture.apply(order(1), 1);
   // Another connection stays, so that the log does: a new one would be synced in any case.
@@ -55,7 +55,7 @@ TEST_CASE("connect() syncs the log") {
 // SQLite leaves out pages whose content stays the same: a flush that rewrites the row as it was
 // would write nothing, and so sync nothing.
 TEST_CASE("a flush syncs even when the clock stands still") {
-  TestVfs vfs;
+  PowerCutVfs vfs;
   Fixture fixture;
   fixture.apply(order(1), 1);
   for (int i = 0; i < 3; ++i) {
@@ -78,7 +78,7 @@ TEST_CASE("a flush changes neither position nor commit time") {
 }
 
 TEST_CASE("a full disk is systemic, leaves the state before, and passes when there is space") {
-  TestVfs vfs;
+  PowerCutVfs vfs;
   Fixture fixture;
   fixture.apply(order(1), 1);
 
@@ -97,7 +97,7 @@ TEST_CASE("a full disk is systemic, leaves the state before, and passes when the
 }
 
 TEST_CASE("a commit that meets an I/O error is in doubt, and connect() settles it") {
-  TestVfs vfs;
+  PowerCutVfs vfs;
   Fixture fixture;
   fixture.apply(order(1), 1);
   fixture.write(order(2));
@@ -113,7 +113,7 @@ TEST_CASE("a commit that meets an I/O error is in doubt, and connect() settles i
 }
 
 TEST_CASE("a flush whose sync fails is not taken for durable") {
-  TestVfs vfs;
+  PowerCutVfs vfs;
   Fixture fixture;
   fixture.apply(order(1), 1);
   vfs.fail_wal_syncs(SQLITE_IOERR_FSYNC);

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <filesystem>
+#include <utility>
 
 #include <catch2/catch.hpp>
 
@@ -22,63 +23,7 @@ Folder::~Folder() {
 
 SinkConfigPtr make_table(const std::string& name, const std::vector<TestColumn>& columns,
                          std::vector<std::size_t> key, OnConflict on_conflict) {
-  SinkConfig config;
-  config.name = "mirror";
-  config.database = "business";
-  config.on_conflict = on_conflict;
-  config.output.name.table = name;
-  for (const TestColumn& column : columns) {
-    Column& added = config.output.columns.emplace_back();
-    added.name = column.name;
-    added.family = column.family;
-    added.nullable = column.nullable;
-    added.native_type = "its type";
-  }
-  for (const std::size_t column : key) {
-    config.output.columns[column].identity = true;
-  }
-  config.output.key = std::move(key);
-  return std::make_shared<const SinkConfig>(std::move(config));
-}
-
-Row Operations::store(const Cells& cells) {
-  const auto row = arena_.array<Value>(cells.size());
-  for (std::size_t i = 0; i < cells.size(); ++i) {
-    const std::string_view bytes = arena_.copy(cells[i].bytes);
-    row[i] = {bytes.data(), static_cast<std::uint32_t>(bytes.size()), cells[i].kind};
-  }
-  return row;
-}
-
-Operations& Operations::add(const SinkConfigPtr& table, Sink operation) {
-  tables_.insert(table);
-  operation.config = table.get();
-  operations_.push_back(operation);
-  return *this;
-}
-
-Operations& Operations::insert(const SinkConfigPtr& table, const Cells& row) {
-  return add(table, {nullptr, Operation::kInsert, store(row), {}, false});
-}
-
-Operations& Operations::update(const SinkConfigPtr& table, const Cells& row, const Cells& before) {
-  return add(table, {nullptr, Operation::kUpdateAfter, store(row), store(before), false});
-}
-
-Operations& Operations::erase(const SinkConfigPtr& table, const Cells& row, bool key_only) {
-  return add(table, {nullptr, Operation::kDelete, store(row), {}, key_only});
-}
-
-Operations& Operations::truncate(const SinkConfigPtr& table) {
-  return add(table, {nullptr, Operation::kTruncate, {}, {}, false});
-}
-
-Position position_at(std::uint64_t lsn) {
-  return {LSN::from_postgres(lsn), History{"postgres:7311:1"}};
-}
-
-CommitMark mark_at(std::uint64_t lsn) {
-  return {position_at(lsn), WallTime{std::chrono::seconds(1782907000)}};
+  return sink_test::make_table({"", name}, columns, std::move(key), on_conflict);
 }
 
 Fixture::Fixture(Tuning with) : tuning(with), sink(make_sink()) {

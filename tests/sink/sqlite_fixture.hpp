@@ -4,16 +4,14 @@
 
 #include <memory>
 #include <optional>
-#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include <spdlog/sinks/ostream_sink.h>
 
-#include "base/error.hpp"
-#include "core/transaction.hpp"
 #include "sink/sqlite/sqlite_sink.hpp"
+#include "sink_operations.hpp"
 
 namespace headgate::sink::sqlite::test {
 
@@ -46,51 +44,22 @@ class StillClock final : public Clock {
   WallTime wall_{std::chrono::seconds(1782907200)};  // 2026-07-01T12:00:00Z
 };
 
-// What a test says of one column's value.
-struct Cell {
-  Cell(const char* value) : kind(ValueKind::kText), bytes(value) {}  // NOLINT: as tests read best
-  Cell(std::string value) : kind(ValueKind::kText), bytes(std::move(value)) {}  // NOLINT
-  Cell(ValueKind is, std::string value) : kind(is), bytes(std::move(value)) {}
+using sink_test::Cell;
+using sink_test::Cells;
+using sink_test::error_of;
+using sink_test::kind_of_error;
+using sink_test::kNull;
+using sink_test::kUnsent;
+using sink_test::mark_at;
+using sink_test::Operations;
+using sink_test::position_at;
+using sink_test::Strings;
+using sink_test::TestColumn;
 
-  ValueKind kind;
-  std::string bytes;
-};
-inline const Cell kNull{ValueKind::kNull, ""};
-inline const Cell kUnsent{ValueKind::kUnchanged, ""};
-using Cells = std::vector<Cell>;
-
-struct TestColumn {
-  std::string name;
-  TypeFamily family = TypeFamily::kText;
-  bool nullable = true;
-};
-
-// An output table; `key` are places in `columns`.
+// SQLite has no schemas: a table goes by its name alone.
 SinkConfigPtr make_table(const std::string& name, const std::vector<TestColumn>& columns,
                          std::vector<std::size_t> key,
                          OnConflict on_conflict = OnConflict::kOverwrite);
-
-// Operations with the memory they point at.
-class Operations {
- public:
-  Operations& insert(const SinkConfigPtr& table, const Cells& row);
-  Operations& update(const SinkConfigPtr& table, const Cells& row, const Cells& before = {});
-  Operations& erase(const SinkConfigPtr& table, const Cells& row, bool key_only = false);
-  Operations& truncate(const SinkConfigPtr& table);
-  std::span<const Sink> all() const { return operations_; }
-  const std::set<SinkConfigPtr>& tables() const { return tables_; }
-
- private:
-  Operations& add(const SinkConfigPtr& table, Sink operation);
-  Row store(const Cells& cells);
-
-  Arena arena_;
-  std::vector<Sink> operations_;
-  std::set<SinkConfigPtr> tables_;
-};
-
-Position position_at(std::uint64_t lsn);
-CommitMark mark_at(std::uint64_t lsn);
 
 // One sink and its file. `sink` is connected.
 class Fixture {
@@ -128,23 +97,5 @@ class Fixture {
  public:
   std::unique_ptr<SqliteSink> sink;
 };
-
-// What `action` throws; fails the test when it does not.
-template <typename Action>
-Error error_of(Action action) {
-  try {
-    action();
-  } catch (const Error& error) {
-    return error;
-  }
-  throw std::logic_error("no error was thrown");
-}
-
-template <typename Action>
-ErrorKind kind_of_error(Action action) {
-  return error_of(action).kind();
-}
-
-using Strings = std::vector<std::string>;
 
 }  // namespace headgate::sink::sqlite::test

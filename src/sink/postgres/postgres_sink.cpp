@@ -121,16 +121,19 @@ void PostgresSink::take_session_lock() {
       "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
       "AND (l.classid::int8 << 32 | l.objid::int8) = $1::int8",
       {number}, "find the holder of the pipeline's lock");
-  if (holder.rows() > 0 && holder.integer(0, 0) == locking_session_) {
+  if (holder.rows() == 0) {
+    throw Error{ErrorKind::kTransient,
+                fmt::format("{}: the lock of pipeline {} is being given up at this moment",
+                            connection_->role(), options_.pipeline)};
+  }
+  if (holder.integer(0, 0) == locking_session_) {
     throw Error{ErrorKind::kTransient,
                 fmt::format("{}: the server has not noticed yet that our earlier session (server "
                             "pid {}) is gone",
                             connection_->role(), locking_session_)};
   }
-  const std::string who =
-      holder.rows() == 0 ? std::string("another process")
-                         : fmt::format("another process ({} from {}, server pid {})",
-                                       holder.value(0, 1), holder.value(0, 2), holder.value(0, 0));
+  const std::string who = fmt::format("another process ({} from {}, server pid {})",
+                                      holder.value(0, 1), holder.value(0, 2), holder.value(0, 0));
   throw Error{ErrorKind::kLocked,
               fmt::format("{}: {} holds the lock of pipeline {}; waiting for it to end",
                           connection_->role(), who, options_.pipeline),
@@ -185,9 +188,12 @@ TableWriter& PostgresSink::writer(const SinkConfig* table) {
 }
 
 void PostgresSink::write(std::span<const Sink> operations) {
-  const bool in_order = std::any_of(
-      operations.begin(), operations.end(),
-      [&](const Sink& operation) { return writer(operation.config).table().needs_source_order; });
+  const bool in_order =
+      std::any_of(operations.begin(), operations.end(), [&](const Sink& operation) {
+        // What decides a conflict is the row that is there at that moment.
+        return operation.config->on_conflict != OnConflict::kOverwrite ||
+               writer(operation.config).table().needs_source_order;
+      });
   if (in_order) {
     connection_->exec("SET CONSTRAINTS ALL DEFERRED", "defer constraints");
     write_in_order(operations);
@@ -221,7 +227,8 @@ void PostgresSink::write_in_order(std::span<const Sink> operations) {
   while (!operations.empty()) {
     const Sink& first = operations.front();
     const bool groups =
-        first.operation == Operation::kInsert ||
+        (first.operation == Operation::kInsert &&
+         first.config->on_conflict == OnConflict::kOverwrite) ||
         (first.operation == Operation::kDelete && !first.config->output.key.empty());
     if (!groups) {
       write_single(first);
@@ -243,14 +250,14 @@ void PostgresSink::write_single(const Sink& operation) {
   switch (operation.operation) {
     case Operation::kUpdateAfter:
       if (!keyed) {
-        count_missing(1, table.update_equal(operation.before, operation.data) ? 1 : 0);
+        count_missing(1, table.update_equal(operation) ? 1 : 0);
       } else {
         count_missing(1, table.update_one(operation.before, operation.data) ? 1 : 0);
       }
       return;
     case Operation::kDelete:
-      count_missing(1, keyed ? table.erase({&operation.data, 1})
-                             : (table.erase_equal(operation.data) ? 1 : 0));
+      count_missing(
+          1, keyed ? table.erase({&operation.data, 1}) : (table.erase_equal(operation) ? 1 : 0));
       return;
     case Operation::kTruncate:
       table.erase_all();
@@ -343,9 +350,6 @@ void PostgresSink::rollback() noexcept {
 }
 
 void PostgresSink::flush() {
-  if (commits_are_durable_) {
-    return;
-  }
   // Any synchronous commit flushes the log up to itself, and with it every earlier commit.
   connection_->exec("BEGIN; SET LOCAL synchronous_commit = on", "flush");
   in_transaction_ = true;

@@ -109,20 +109,33 @@ bool TableWriter::update_one(Row before, Row row) {
   return run(Verb::kUpdate, parts, {&row, 1}, {&old_row, 1}) > 0;
 }
 
-bool TableWriter::update_equal(Row before, Row row) {
-  std::vector<Part> parts = all_columns();
-  for (std::size_t column = 0; column < before.size(); ++column) {
-    parts.push_back({column, true});
-  }
-  return run(Verb::kUpdateEqual, parts, {&row, 1}, {&before, 1}) > 0;
-}
-
-bool TableWriter::erase_equal(Row before) {
+// The columns that the source has sent of an old row.
+std::vector<TableWriter::Part> TableWriter::known_of(Row before, bool key_only) const {
   std::vector<Part> parts;
   for (std::size_t column = 0; column < before.size(); ++column) {
-    parts.push_back({column, true});
+    const bool padding = key_only && !config_->output.columns[column].identity;
+    if (!padding && !before[column].is_unchanged()) {
+      parts.push_back({column, true});
+    }
   }
-  return run(Verb::kDeleteEqual, parts, {&before, 1}, {&before, 1}) > 0;
+  return parts;
+}
+
+bool TableWriter::update_equal(const Sink& update) {
+  std::vector<Part> parts;
+  for (std::size_t column = 0; column < update.data.size(); ++column) {
+    if (!update.data[column].is_unchanged()) {
+      parts.push_back({column, false});
+    }
+  }
+  const std::vector<Part> known = known_of(update.before, update.key_only);
+  parts.insert(parts.end(), known.begin(), known.end());
+  return run(Verb::kUpdateEqual, parts, {&update.data, 1}, {&update.before, 1}) > 0;
+}
+
+bool TableWriter::erase_equal(const Sink& erase) {
+  return run(Verb::kDeleteEqual, known_of(erase.data, erase.key_only), {&erase.data, 1},
+             {&erase.data, 1}) > 0;
 }
 
 void TableWriter::erase_all() {
@@ -277,6 +290,9 @@ std::string TableWriter::insert_statement(const std::vector<Part>& parts) const 
 }
 
 std::string TableWriter::on_conflict_clause() const {
+  if (config_->on_conflict == OnConflict::kError) {
+    return {};  // the unique index says so
+  }
   const auto& key_columns = config_->output.key;
   std::vector<std::string> key;
   std::vector<std::string> overwritten;
@@ -289,7 +305,9 @@ std::string TableWriter::on_conflict_clause() const {
     }
   }
   return fmt::format(" ON CONFLICT ({}) DO {}", join(key, ", "),
-                     overwritten.empty() ? "NOTHING" : "UPDATE SET " + join(overwritten, ", "));
+                     overwritten.empty() || config_->on_conflict == OnConflict::kSkip
+                         ? "NOTHING"
+                         : "UPDATE SET " + join(overwritten, ", "));
 }
 
 bool TableWriter::sends_binary_copy(Row row) const {

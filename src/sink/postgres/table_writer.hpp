@@ -31,7 +31,8 @@ class TableWriter {
 
   const TargetTable& table() const { return table_; }
 
-  // Complete rows of distinct keys: inserted, or written over the row of the same key.
+  // Complete rows of distinct keys: inserted; a row of the same key is written over, or what
+  // on_conflict says.
   void upsert(std::span<const Row> rows);
 
   // Complete rows that are always added.
@@ -48,9 +49,10 @@ class TableWriter {
   // its key included. Returns whether it was there.
   bool update_one(Row before, Row row);
 
-  // Of a table without a key: exactly one of the rows that equal `before`.
-  bool update_equal(Row before, Row row);
-  bool erase_equal(Row before);
+  // Of a table without a key: exactly one of the rows that equal the old row, as far as the source
+  // has sent it.
+  bool update_equal(const Sink& update);
+  bool erase_equal(const Sink& erase);
 
   void erase_all();
 
@@ -79,6 +81,7 @@ class TableWriter {
   void learn_transport(const std::vector<Part>& parts, std::span<const Row> rows,
                        std::span<const Row> before);
   std::vector<Part> all_columns() const;
+  std::vector<Part> known_of(Row before, bool key_only) const;
   bool sends_binary_copy(Row row) const;
   void put_binary_row(Row row, std::string& out) const;
   void put_text_row(Row row, std::string& out) const;
