@@ -93,6 +93,7 @@ int run_pipeline(const Config& config, const std::string& until, const Logger& l
   const Signals signals(
       {[&] {
          ServiceManager::stopping();
+         shutdown.start();
          stop.request_stop();
        },
        [&] {
@@ -101,6 +102,12 @@ int run_pipeline(const Config& config, const std::string& until, const Logger& l
        },
        [&] { log->warn("SIGHUP ignored: reload is not available in this version"); },
        [&] {
+         if (shutdown.passed()) {
+           log->warn(
+               "shutdown_timeout passed within a call: what was not applied is read again at the "
+               "next start");
+           abandon();
+         }
          if (supervisor.alive()) {
            ServiceManager::watchdog();
          }

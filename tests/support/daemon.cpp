@@ -148,13 +148,18 @@ bool Daemon::ready() const {
 }
 
 void Daemon::wait_ready(Duration timeout) {
+  wait_until("the daemon to be ready", timeout, [&] {
+    if (!running()) {
+      throw std::runtime_error("the daemon ended: " + wait_exit().describe() + "\n" + log_end());
+    }
+    return ready();
+  });
+}
+
+void Daemon::wait_until(const std::string& what, Duration timeout,
+                        const std::function<bool()>& condition) const {
   try {
-    wait_until("the daemon to be ready", timeout, [&] {
-      if (!running()) {
-        throw std::runtime_error("the daemon ended: " + wait_exit().describe() + "\n" + log_end());
-      }
-      return ready();
-    });
+    test::wait_until(what, timeout, condition);
   } catch (const WaitedTooLong& late) {
     throw WaitedTooLong(std::string(late.what()) + "\n" + log_end());
   }

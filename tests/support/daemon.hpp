@@ -3,6 +3,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -60,6 +61,10 @@ class Daemon {
   void wait_ready(Duration timeout = std::chrono::seconds(60));
   // Whether it says so now.
   bool ready() const;
+
+  // test::wait_until(), with the log's end in what it throws.
+  void wait_until(const std::string& what, Duration timeout,
+                  const std::function<bool()>& condition) const;
 
   bool running();
   pid_t pid() const;

@@ -1,6 +1,7 @@
 #include "db/pq/connect_parameters.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <memory>
 
 #include <fmt/format.h>
@@ -80,6 +81,19 @@ std::string* ConnectParameters::find(const std::string& key) {
   const auto found = std::find_if(pairs_.begin(), pairs_.end(),
                                   [&](const auto& pair) { return pair.first == key; });
   return found == pairs_.end() ? nullptr : &found->second;
+}
+
+const std::string* ConnectParameters::find(const std::string& key) const {
+  return const_cast<ConnectParameters*>(this)->find(key);  // changes nothing
+}
+
+std::optional<Duration> ConnectParameters::connect_timeout() const {
+  const std::string* text = find("connect_timeout");
+  int seconds = 0;
+  if (text != nullptr) {
+    std::from_chars(text->data(), text->data() + text->size(), seconds);
+  }
+  return seconds > 0 ? std::optional<Duration>(std::chrono::seconds(seconds)) : std::nullopt;
 }
 
 }  // namespace headgate::pq

@@ -2,11 +2,14 @@
 
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <libpq-fe.h>
+
+#include "base/clock.hpp"
 
 namespace headgate::pq {
 
@@ -22,11 +25,16 @@ class ConnectParameters {
   // A session setting, behind those that the user has in `options`.
   void append_option(const std::string& name, const std::string& value);
 
+  // The user's own; libpq heeds it only where it waits itself, which it does not for us. Nothing
+  // where it is not given, or given as 0 (for ever).
+  std::optional<Duration> connect_timeout() const;
+
   // PQconnectStartParams; the caller owns the result.
   PGconn* start() const;
 
  private:
   std::string* find(const std::string& key);
+  const std::string* find(const std::string& key) const;
 
   std::vector<std::pair<std::string, std::string>> pairs_;
 };

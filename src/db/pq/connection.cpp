@@ -74,7 +74,8 @@ void Connection::connect(const ConnectOptions& options) {
   PQsetNoticeProcessor(
       get(), [](void*, const char*) {}, nullptr);
 
-  const TimePoint deadline = std::chrono::steady_clock::now() + options.timeout;
+  const Duration timeout = parameters.connect_timeout().value_or(options.timeout);
+  const TimePoint deadline = std::chrono::steady_clock::now() + timeout;
   PostgresPollingStatusType wanted = PGRES_POLLING_WRITING;
   while (PQstatus(get()) != CONNECTION_BAD && wanted != PGRES_POLLING_OK) {
     if (wanted == PGRES_POLLING_FAILED) {
@@ -85,11 +86,10 @@ void Connection::connect(const ConnectOptions& options) {
     pollfd waiting{socket(), static_cast<short>(wanted == PGRES_POLLING_READING ? POLLIN : POLLOUT),
                    0};
     if (left.count() <= 0 || ::poll(&waiting, 1, static_cast<int>(left.count())) == 0) {
-      throw Error{
-          ErrorKind::kTransient,
-          fmt::format("{}: no answer from the server within {} s", role_,
-                      std::chrono::duration_cast<std::chrono::seconds>(options.timeout).count()),
-          "check host and port of the dsn, and firewalls between here and there"};
+      throw Error{ErrorKind::kTransient,
+                  fmt::format("{}: no answer from the server within {} s", role_,
+                              std::chrono::duration_cast<std::chrono::seconds>(timeout).count()),
+                  "check host and port of the dsn, and firewalls between here and there"};
     }
     wanted = PQconnectPoll(get());
   }
@@ -102,21 +102,27 @@ void Connection::connect(const ConnectOptions& options) {
 }
 
 // What a role's or database's defaults might limit, and must not: our sessions are idle for long,
-// and a copy takes as long as it takes. Each setting only where the server knows it.
+// and a copy takes as long as it takes. And the server's side of tcp_user_timeout: while an answer
+// of its own is not acknowledged, keep-alives rest, and only this ends a session whose peer is
+// gone. Each setting only where the server knows it.
 void Connection::lift_timeouts(const ConnectOptions& options) {
   if (options.replication) {
     return;  // a walsender has wal_sender_timeout
   }
-  if (server_version() < 140000) {
-    return;
+  std::string settings;
+  const auto add = [&](int since, std::string_view name, std::string_view value) {
+    if (server_version() >= since) {
+      settings += fmt::format("{}('{}', '{}')", settings.empty() ? "" : ", ", name, value);
+    }
+  };
+  add(120000, "tcp_user_timeout", "30000");
+  add(140000, "idle_session_timeout", "0");
+  add(170000, "transaction_timeout", "0");
+  if (!settings.empty()) {
+    exec("SELECT pg_catalog.set_config(name, value, false) FROM (VALUES " + settings +
+             ") AS settings (name, value)",
+         "set up the session");
   }
-  std::string names = "'idle_session_timeout'";
-  if (server_version() >= 170000) {
-    names += ", 'transaction_timeout'";
-  }
-  exec("SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.unnest(ARRAY[" + names +
-           "]) AS name",
-       "set up the session");
 }
 
 bool Connection::ended_by_server() {

@@ -32,6 +32,7 @@ struct ConnectOptions {
   std::vector<std::pair<std::string, std::string>> settings;
   // A walsender for the database instead of an ordinary backend.
   bool replication = false;
+  // To connect, where conninfo has no connect_timeout.
   Duration timeout = std::chrono::seconds(10);
 };
 

@@ -53,6 +53,8 @@ void LogicalCapturer::open(const StartPoint& start) {
   reply_wanted_ = false;
   leaving_since_.reset();
   last_status_ = clock_.now();
+  last_heard_ = clock_.now();
+  asked_at_.reset();
   last_advance_ = clock_.now();
 }
 
@@ -114,6 +116,7 @@ CaptureResult LogicalCapturer::fetch(const FetchLimits& limits, TimePoint deadli
       return result;
     }
     if (!more) {
+      watch_silence();
       const Duration until_status = reply_wanted_ ? kReplyGap : session_.options().status_interval;
       stream_->wait(std::min(deadline, last_status_ + until_status), clock_);
     }
@@ -126,6 +129,8 @@ bool LogicalCapturer::receive(CaptureResult& result) {
   if (!received) {
     return false;
   }
+  last_heard_ = clock_.now();
+  asked_at_.reset();
   if (received->payload.empty()) {
     take_keep_alive(*received, result);
     return true;
@@ -188,6 +193,21 @@ void LogicalCapturer::leave_with_server() {
   }
 }
 
+// TCP notices a network that is gone, but not a server or a proxy that hangs.
+void LogicalCapturer::watch_silence() {
+  const Duration patience = session_.options().receive_timeout / 2;
+  if (asked_at_ && clock_.now() - *asked_at_ >= patience) {
+    throw Error{ErrorKind::kTransient,
+                fmt::format("source: the server sends nothing, and has not answered for {} s",
+                            std::chrono::duration_cast<std::chrono::seconds>(patience).count()),
+                "look whether it hangs, or something between here and there"};
+  }
+  if (!asked_at_ && clock_.now() - last_heard_ >= patience) {
+    send_status(ReplicationStream::Reply::kWanted);
+    asked_at_ = clock_.now();
+  }
+}
+
 void LogicalCapturer::send_status_if_due() {
   const Duration age = clock_.now() - last_status_;
   if (age >= session_.options().status_interval || (durable_ > reported_ && age >= kStatusGap) ||
@@ -196,8 +216,8 @@ void LogicalCapturer::send_status_if_due() {
   }
 }
 
-void LogicalCapturer::send_status() {
-  stream_->send_status(handed_over_, durable_, clock_.wall_now());
+void LogicalCapturer::send_status(ReplicationStream::Reply reply) {
+  stream_->send_status(handed_over_, durable_, clock_.wall_now(), reply);
   reported_ = durable_;
   reply_wanted_ = false;
   last_status_ = clock_.now();

@@ -40,8 +40,9 @@ class LogicalCapturer final : public Capturer {
   bool receive(CaptureResult& result);
   void take_keep_alive(const ReplicationMessage& keep_alive, CaptureResult& result);
   void leave_with_server();
+  void watch_silence();
   void send_status_if_due();
-  void send_status();
+  void send_status(ReplicationStream::Reply reply = ReplicationStream::Reply::kNotNeeded);
 
   Session& session_;
   const Clock& clock_;
@@ -56,6 +57,8 @@ class LogicalCapturer final : public Capturer {
   std::uint64_t reported_ = 0;     // of that, what the server has been told
   TimePoint last_status_{};
   bool reply_wanted_ = false;  // by a keep-alive since then
+  TimePoint last_heard_{};
+  std::optional<TimePoint> asked_at_;  // for a sign of life, and none came since
   std::optional<TimePoint> leaving_since_;
   TimePoint last_advance_{};
 };

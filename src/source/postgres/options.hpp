@@ -49,6 +49,11 @@ struct Options {
   // wal_sender_timeout (60 s by default).
   Duration status_interval = std::chrono::seconds(5);
 
+  // A server that sends nothing, although it was asked for a sign of life when half of this had
+  // passed, is taken for lost. Long, because servers before 15 are silent while they decode a large
+  // transaction of which nothing is published.
+  Duration receive_timeout = std::chrono::minutes(2);
+
   // With nothing to apply, how often the sinks' positions follow the server's log, so that an idle
   // slot does not hold it back.
   Duration idle_advance_interval = std::chrono::seconds(10);

@@ -129,13 +129,14 @@ void ReplicationStream::wait(TimePoint deadline, const Clock& clock) {
   }
 }
 
-void ReplicationStream::send_status(std::uint64_t received, std::uint64_t durable, WallTime now) {
+void ReplicationStream::send_status(std::uint64_t received, std::uint64_t durable, WallTime now,
+                                    Reply reply) {
   std::string message = "r";
   put_integer(message, std::max(received, durable));
   put_integer(message, durable);  // flush: what lets the slot discard its log
   put_integer(message, durable);  // apply
   put_integer(message, static_cast<std::uint64_t>(to_postgres_time(now)));
-  message.push_back(0);
+  message.push_back(reply == Reply::kWanted ? 1 : 0);
   if (PQputCopyData(connection_.get(), message.data(), static_cast<int>(message.size())) != 1 ||
       PQflush(connection_.get()) < 0) {
     throw connection_.error(nullptr, "send status to the source");

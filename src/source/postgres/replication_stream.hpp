@@ -60,8 +60,11 @@ class ReplicationStream {
   // Waits until something may have arrived, or `deadline`.
   void wait(TimePoint deadline, const Clock& clock);
 
-  // Received up to, and durable in every sink up to.
-  void send_status(std::uint64_t received, std::uint64_t durable, WallTime now);
+  enum class Reply { kNotNeeded, kWanted };
+
+  // Received up to, and durable in every sink up to. With kWanted the server answers at once.
+  void send_status(std::uint64_t received, std::uint64_t durable, WallTime now,
+                   Reply reply = Reply::kNotNeeded);
 
   // Ends the stream politely, so that the server lets go of the slot at once. Never throws.
   void end() noexcept;
