@@ -30,8 +30,8 @@ struct SlotState {
 std::optional<SlotState> find_slot(pq::Connection& connection, const std::string& name);
 
 // Whether reading can go on from where `sinks` stand with this slot, on a server whose log ends at
-// `log_end`. The
-// server never says so itself: asked for something older than it holds, it silently begins later.
+// `log_end`. The server never says so itself: asked for something older than it holds, it silently
+// begins later.
 Findings check_slot(const std::optional<SlotState>& slot, const std::string& name,
                     const std::string& database, std::uint64_t log_end,
                     const std::vector<SinkStand>& sinks);
