@@ -12,6 +12,8 @@ if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "build type" FORCE)
 endif()
 
+option(HEADGATE_FUZZ "build libFuzzer's programs in place of the corpus test; needs clang" OFF)
+
 find_program(HEADGATE_CCACHE ccache)
 if(HEADGATE_CCACHE)
   set(CMAKE_CXX_COMPILER_LAUNCHER "${HEADGATE_CCACHE}")
@@ -37,7 +39,7 @@ if(HEADGATE_SANITIZE)
                                                     -fno-sanitize-recover=all
                                                     -fno-omit-frame-pointer
                                                     # GCC 12 warns of <regex> where there is nothing.
-                                                    -Wno-maybe-uninitialized)
+                                                    $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
   target_link_options(headgate_options INTERFACE -fsanitize=${HEADGATE_SANITIZE})
 endif()
 
@@ -72,4 +74,39 @@ function(headgate_test name)
   endforeach()
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  headgate_needed_by_label(${name} ${ARG_LABELS})
+endfunction()
+
+# headgate_needed_by_label(TARGET LABEL…): the target build_LABEL builds what the tests of that label
+# run, and nothing else.
+function(headgate_needed_by_label target)
+  foreach(label IN LISTS ARGN)
+    if(NOT TARGET build_${label})
+      add_custom_target(build_${label})
+    endif()
+    add_dependencies(build_${label} ${target})
+  endforeach()
+endfunction()
+
+# headgate_fuzzer(NAME [SOURCES b.cpp…] DEPENDS core… [LINK PkgConfig::X…])
+#
+# The fuzz target in NAME_fuzz.cpp of this folder: with HEADGATE_FUZZ the program fuzz_NAME around
+# libFuzzer's main, which the custom target `fuzzers` builds; else a part of fuzz_corpus_test.
+function(headgate_fuzzer name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPENDS;LINK" ${ARGN})
+  set(program fuzz_corpus_test)
+  if(HEADGATE_FUZZ)
+    set(program fuzz_${name})
+    add_executable(${program} EXCLUDE_FROM_ALL)
+    target_link_libraries(${program} PRIVATE headgate_options)
+    target_link_options(${program} PRIVATE -fsanitize=fuzzer)
+    target_compile_definitions(${program} PRIVATE HEADGATE_LIBFUZZER=1)
+    add_dependencies(fuzzers ${program})
+  endif()
+  target_sources(${program} PRIVATE ${name}_fuzz.cpp ${ARG_SOURCES})
+  target_include_directories(${program} PRIVATE "${CMAKE_SOURCE_DIR}")
+  foreach(dependency IN LISTS ARG_DEPENDS)
+    target_link_libraries(${program} PRIVATE headgate_${dependency})
+  endforeach()
+  target_link_libraries(${program} PRIVATE ${ARG_LINK})
 endfunction()

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -25,6 +26,7 @@ constexpr const char* kPath = "/api/v1/status";
 constexpr const char* kNothing = "-";
 
 // Text of others, such as an error of a server, on one line of a terminal: no control characters.
+// JSON needs it too: only those below the blank are escaped there.
 std::string one_line(std::string_view text) {
   std::string line(text);
   std::replace_if(
@@ -40,7 +42,7 @@ std::string text_of(const json::object& object, std::string_view key) {
   if (const auto* text = value->if_string()) {
     return text->empty() ? kNothing : one_line(*text);
   }
-  return json::serialize(*value);
+  return one_line(json::serialize(*value));
 }
 
 std::optional<double> number_of(const json::object& object, std::string_view key) {
@@ -74,7 +76,8 @@ std::string bytes_text(std::optional<double> bytes) {
 }
 
 std::string seconds_text(std::optional<double> seconds) {
-  if (!seconds) {
+  constexpr double kSecondsMax = 1e12;  // no daemon has seen more, whatever answers there says
+  if (!seconds || !(std::abs(*seconds) < kSecondsMax)) {  // nor NaN
     return kNothing;
   }
   if (*seconds < 60) {
@@ -97,8 +100,9 @@ std::string state_line(const json::object& report) {
     line += ready->get_bool() ? ", ready" : ", not ready: " + text_of(report, "reason");
   }
   for (const auto& [key, value] : section_of(report, "state_metadata")) {
-    line += fmt::format(" {}={}", one_line(key),
-                        value.is_string() ? one_line(value.get_string()) : json::serialize(value));
+    line += fmt::format(
+        " {}={}", one_line(key),
+        one_line(value.is_string() ? std::string(value.get_string()) : json::serialize(value)));
   }
   return line;
 }

@@ -23,6 +23,10 @@ Conninfo parse_keywords(std::string_view text) {
   if (!parser.problem().empty()) {
     return {{}, {}, parser.problem()};
   }
+  // Alone in the rest it would be a URI after all, with a password that was not seen in it.
+  if (uri_after_scheme(conninfo.without_password)) {
+    return {{}, {}, "a postgresql:// URI has nothing before it, not even a blank"};
+  }
   return conninfo;
 }
 

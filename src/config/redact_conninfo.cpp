@@ -54,7 +54,9 @@ std::string redact_query(std::string_view query) {
     const std::string_view pair = take_until(query, "&");
     query.remove_prefix(query.empty() ? 0 : 1);
     const auto keyword = percent_decoded(pair.substr(0, pair.find('=')));
-    const bool is_pair = keyword && pair.find('=') != pair.npos;
+    // With a second ? libpq may have found the query's begin elsewhere: behind a user's name with
+    // an unescaped one in it.
+    const bool is_pair = keyword && pair.find('=') != pair.npos && pair.find('?') == pair.npos;
     if (is_pair && is_open_conninfo_keyword(*keyword)) {
       result += separator + std::string(pair);
     } else if (is_pair && is_secret_conninfo_keyword(*keyword)) {

@@ -24,6 +24,7 @@ struct Taken {
   std::map<std::string, std::string> targets;
 };
 
+// Empty for a name that is no good, beside its finding: it may hold anything, so nobody shows it.
 std::string read_name(const Section& sink, Taken& taken) {
   const auto name = sink.required_text("name");
   if (!name) {
@@ -31,7 +32,9 @@ std::string read_name(const Section& sink, Taken& taken) {
   }
   if (const std::string problem = sink_name_problem(name->value); !problem.empty()) {
     sink.fail("name", fmt::format("{} {}", name->shown, problem));
-  } else if (!taken.names.insert(name->value).second) {
+    return {};
+  }
+  if (!taken.names.insert(name->value).second) {
     sink.fail("name", fmt::format("{} is the name of an earlier sink too", name->shown));
   }
   return name->value;
@@ -66,7 +69,9 @@ void take_target(const Section& sink, std::string_view key, const std::string& t
                  const std::string& name, Taken& taken) {
   const auto [first, is_new] = taken.targets.emplace(target, name);
   if (!is_new) {
-    sink.fail(key, fmt::format("the sink \"{}\" writes to the same place", first->second));
+    sink.fail(key, first->second.empty()
+                       ? "an earlier sink writes to the same place"
+                       : fmt::format("the sink \"{}\" writes to the same place", first->second));
   }
 }
 

@@ -281,7 +281,9 @@ void parse_documents(std::string_view yaml, TreeBuilder& builder, Findings& find
                    "a quote that opens on or after this line is not closed");
       return;
     }
-    findings.add(place_of(error, yaml, builder), "YAML: " + error.msg, remedy_for(error.msg));
+    // It may quote a single byte of the file, whatever that is.
+    findings.add(place_of(error, yaml, builder), "YAML: " + shown_bare(error.msg),
+                 remedy_for(error.msg));
   }
 }
 

@@ -3,15 +3,16 @@
 #include <bit>
 #include <charconv>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
 
 #include <fmt/format.h>
 
-#include "base/check.hpp"
 #include "base/error.hpp"
 #include "base/hex.hpp"
+#include "core/float_text.hpp"
 #include "core/value_text.hpp"
 
 namespace headgate::sink::sqlite {
@@ -19,8 +20,12 @@ namespace {
 
 using db::sqlite::Statement;
 
-// PostgreSQL's `oid` is the one unsigned integer among its types.
-constexpr std::uint32_t kOidType = 26;
+constexpr std::uint32_t kBigintType = 20;
+constexpr std::uint32_t kSmallintType = 21;
+constexpr std::uint32_t kIntegerType = 23;
+constexpr std::uint32_t kOidType = 26;  // the one unsigned integer among PostgreSQL's types
+constexpr std::uint32_t kRealType = 700;
+constexpr std::uint32_t kDoubleType = 701;
 // bpchar, text and varchar: their binary form is the text.
 constexpr std::uint32_t kTextType = 25;
 constexpr std::uint32_t kBpcharType = 1042;
@@ -75,16 +80,21 @@ void bind_boolean(Statement& statement, int parameter, const BoundColumn& column
   statement.bind_integer(parameter, yes ? 1 : 0);
 }
 
+// Nothing for a value of another length than its type has: it would be some other number.
 std::optional<std::int64_t> binary_integer(const BoundColumn& column, std::string_view bytes) {
   const std::uint64_t number = big_endian(bytes);
-  switch (bytes.size()) {
-    case 2:
-      return static_cast<std::int16_t>(number);
-    case 4:
-      return column.column->type_oid == kOidType ? static_cast<std::int64_t>(number)
-                                                 : static_cast<std::int32_t>(number);
-    case 8:
-      return static_cast<std::int64_t>(number);
+  const auto of_size = [&](std::size_t size, std::int64_t value) {
+    return bytes.size() == size ? std::optional(value) : std::nullopt;
+  };
+  switch (column.column->type_oid) {
+    case kSmallintType:
+      return of_size(2, static_cast<std::int16_t>(number));
+    case kIntegerType:
+      return of_size(4, static_cast<std::int32_t>(number));
+    case kOidType:
+      return of_size(4, static_cast<std::int64_t>(number));
+    case kBigintType:
+      return of_size(8, static_cast<std::int64_t>(number));
     default:
       return std::nullopt;
   }
@@ -119,21 +129,16 @@ void bind_double(Statement& statement, int parameter, const BoundColumn& column,
   }
 }
 
-// By the shortest decimal form, so that a real's 0.1 becomes the double 0.1 and not
-// 0.100000001490116, as in the server's text.
+// By the server's text, so that a real's 0.1 becomes the double 0.1 and not 0.100000001490116, and
+// so that it does not matter whether the server sent text or binary.
 double widen(float number) {
-  if (!std::isfinite(number)) {
-    return number;
-  }
-  char text[32];
-  const auto [end, failure] = std::to_chars(text, text + sizeof text, number);
-  HEADGATE_CHECK(failure == std::errc{}, "32 characters hold every float");
-  return *parse_whole<double>({text, static_cast<std::size_t>(end - text)});
+  return std::isfinite(number) ? parse_whole<double>(float_text(number)).value() : number;
 }
 
 void bind_float(Statement& statement, int parameter, const BoundColumn& column,
                 const Value& value) {
   const std::string_view bytes = value.bytes();
+  const std::uint32_t type = column.column->type_oid;
   if (value.kind == ValueKind::kText) {
     // from_chars also reads "NaN", "Infinity" and "-0".
     const auto number = parse_whole<double>(bytes);
@@ -141,10 +146,10 @@ void bind_float(Statement& statement, int parameter, const BoundColumn& column,
       throw misfit(column, "a double");
     }
     bind_double(statement, parameter, column, *number);
-  } else if (bytes.size() == 4) {
+  } else if (type == kRealType && bytes.size() == 4) {
     const auto bits = static_cast<std::uint32_t>(big_endian(bytes));
     bind_double(statement, parameter, column, widen(std::bit_cast<float>(bits)));
-  } else if (bytes.size() == 8) {
+  } else if (type == kDoubleType && bytes.size() == 8) {
     bind_double(statement, parameter, column, std::bit_cast<double>(big_endian(bytes)));
   } else {
     throw misfit(column, "a float");

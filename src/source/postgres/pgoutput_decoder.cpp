@@ -1,5 +1,6 @@
 #include "source/postgres/pgoutput_decoder.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "source/postgres/wire_reader.hpp"
@@ -19,10 +20,11 @@ class PgoutputDecoder::Reader : public WireReader {
 };
 
 WallTime from_postgres_time(std::int64_t microseconds) {
-  // Unsigned addition: a hostile value may wrap, never overflow.
-  const auto sum =
-      static_cast<std::uint64_t>(microseconds) + static_cast<std::uint64_t>(kEpoch.count());
-  return WallTime{std::chrono::microseconds{static_cast<std::int64_t>(sum)}};
+  // No server's clock says more, and all arithmetic on what lies between is safe.
+  constexpr WallTime kMin = std::chrono::sys_days{std::chrono::year{1} / 1 / 1};
+  constexpr WallTime kMax = std::chrono::sys_days{std::chrono::year{9999} / 12 / 31};
+  return WallTime{kEpoch + std::chrono::microseconds{std::clamp(
+                               microseconds, to_postgres_time(kMin), to_postgres_time(kMax))}};
 }
 
 std::int64_t to_postgres_time(WallTime time) {

@@ -113,7 +113,8 @@ class PgoutputDecoder {
   std::vector<Value> old_row_;
 };
 
-// PostgreSQL's epoch: 2000-01-01 00:00:00 UTC.
+// PostgreSQL's epoch: 2000-01-01 00:00:00 UTC. What lies beyond the years 1 to 9999 becomes the
+// nearest of their days.
 WallTime from_postgres_time(std::int64_t microseconds);
 std::int64_t to_postgres_time(WallTime time);
 

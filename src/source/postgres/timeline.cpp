@@ -31,8 +31,9 @@ TimelineSwitch parse_line(std::string_view line, std::size_t number) {
   std::string_view rest = line;
   const auto timeline = parse_timeline(take_until(rest, '\t'));
   try {
-    if (timeline) {
-      return {*timeline, LSN::parse(take_until(rest, '\t')).to_postgres()};
+    const LSN lsn = LSN::parse(take_until(rest, '\t'));
+    if (timeline && lsn.bytes().size() == LSN::kPostgresSize) {
+      return {*timeline, lsn.to_postgres()};
     }
   } catch (const Error&) {
     // Said below, with the line's number.
