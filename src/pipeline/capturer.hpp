@@ -55,8 +55,8 @@ class Capturer {
   // Starts reading just after `start.resume`. May be called again after an error, and then drops
   // all that was half read.
   //
-  // Throws Error{kPositionLost} when the source no longer has what follows, before reading
-  // anything.
+  // Throws Error{kPositionLost} when the source no longer has what follows, and Error{kReread} when
+  // it has become another one since Source::prepare(), before reading anything.
   virtual void open(const StartPoint& start) = 0;
 
   // Returns what has completed, at once when there is something, and by `deadline` otherwise. Also

@@ -67,7 +67,7 @@ void SimLogReader::open(const StartPoint& start) {
     throw Error{ErrorKind::kTransient, "simulated: the slot is in use"};
   }
   if (!start.resume.empty() && start.resume.history != database_.history()) {
-    throw Error{ErrorKind::kPositionLost, "simulated: the server was promoted"};
+    throw Error{ErrorKind::kReread, "simulated: the server was promoted"};
   }
   const std::uint64_t confirmed = database_.confirmed().value_or(0);
   const std::uint64_t resume = start.resume.empty() ? confirmed : start.resume.lsn.to_postgres();

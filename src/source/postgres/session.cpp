@@ -218,11 +218,10 @@ void Session::verify(const SystemIdentity& identity, const Position& resume) {
   const History now = read_history(identity).to_history();
   if (now != history_) {
     throw Error{
-        ErrorKind::kPositionLost,
+        ErrorKind::kReread,
         fmt::format("source: the server is another one, or was promoted: its history is {}, "
-                    "ours is {}",
-                    now.text, history_.text),
-        "point source.dsn back to the server that this pipeline follows"};
+                    "ours was {}",
+                    now.text, history_.text)};
   }
   std::vector<SinkStand> oldest;
   if (!resume.empty()) {

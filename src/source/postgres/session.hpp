@@ -49,8 +49,9 @@ class Session {
   // Drops the slot if this process has created it.
   void give_up() noexcept;
 
-  // Before each START_REPLICATION: the same history, and the slot still reaches back to `resume`.
-  // Throws Error{kPositionLost} otherwise; prepare() looks closer.
+  // Before each START_REPLICATION. Throws Error{kReread} when the server's history is not the one
+  // that prepare() found, which must then decide anew, and Error{kPositionLost} when the slot does
+  // not reach back to `resume`.
   void verify(const SystemIdentity& identity, const Position& resume);
 
   const History& history() const { return history_; }
