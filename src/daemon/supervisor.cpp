@@ -4,6 +4,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <exception>
+#include <numeric>
 #include <thread>
 #include <utility>
 
@@ -115,7 +116,14 @@ bool Supervisor::ThreadedSession::connect(std::size_t sink) {
 }
 
 bool Supervisor::ThreadedSession::open() {
-  for (std::size_t sink = 0; sink < session_.sinks(); ++sink) {
+  // In the order of their names, not of the configuration: two processes whose configurations
+  // differ in it would each hold what the other waits for.
+  std::vector<std::size_t> order(session_.sinks());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return supervisor_.sinks_[a].name < supervisor_.sinks_[b].name;
+  });
+  for (const std::size_t sink : order) {
     if (!connect(sink)) {
       return false;
     }

@@ -96,11 +96,20 @@ void ApplyStep::connect() {
   });
 }
 
+// Fails between the steps, where nobody counts attempts: what may pass begins a new session, in
+// which step() counts. Whether a COMMIT in doubt was done, that session sees.
+Error ApplyStep::failed_between_steps(const Error& error) const {
+  const bool begins_again =
+      error.kind() == ErrorKind::kInDoubt || error.kind() == ErrorKind::kSystemic;
+  return Error{begins_again ? ErrorKind::kTransient : error.kind(), error.what(), error.hint()}
+      .with_context("sink " + sink_);
+}
+
 void ApplyStep::confirm() {
   try {
     driver_.begin();
   } catch (const Error& error) {
-    throw error.with_context("sink " + sink_);
+    throw failed_between_steps(error);
   }
   driver_.rollback();
 }
@@ -116,10 +125,7 @@ void ApplyStep::adopt(const History& history) {
     // A power cut must not take it back: then the sink would stand where nobody had left it.
     driver_.flush();
   } catch (const Error& error) {
-    // Whether a COMMIT in doubt was done, the next session sees.
-    const bool in_doubt = error.kind() == ErrorKind::kInDoubt;
-    throw Error{in_doubt ? ErrorKind::kTransient : error.kind(), error.what(), error.hint()}
-        .with_context("sink " + sink_);
+    throw failed_between_steps(error);
   }
   log_->warn("sink follows another history sink={} position={} was={} is={}", sink_,
              adopted.to_string(), position_.history.text, history.text);

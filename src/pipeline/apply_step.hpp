@@ -76,7 +76,8 @@ class ApplyStep {
   bool connected() const { return connected_; }
 
   // Asks the sink whether it still stands at position() and is still ours. Throws Error{kFenced}
-  // when it is not, Error{kTransient} when it is lost. REQUIRES: connected(), nothing is applied.
+  // when it is not, Error{kTransient} when it cannot say. REQUIRES: connected(), nothing is
+  // applied.
   void confirm();
 
   // The source goes on under `history`, which holds all up to position(): a standby was promoted.
@@ -102,6 +103,7 @@ class ApplyStep {
   bool flush_due() const;
   StepOutcome wait();
   StepOutcome failed(const Error& error);
+  Error failed_between_steps(const Error& error) const;
   void stopped(const Error& error);
 
   std::string sink_;

@@ -85,10 +85,10 @@ StepOutcome CaptureStep::lost_source(const Error& error) {
 }
 
 void CaptureStep::acknowledge() {
-  // The oldest durable position of all sinks; nothing while one of them still has none.
   if (broken(Break::kHoldLog)) {
     return;
   }
+  // The oldest durable position of all sinks; nothing while one of them still has none.
   Position oldest;
   for (const SinkFeed& feed : feeds_) {
     const Position durable =

@@ -74,7 +74,9 @@ void Connection::connect(const ConnectOptions& options) {
   PQsetNoticeProcessor(
       get(), [](void*, const char*) {}, nullptr);
 
-  const Duration timeout = parameters.connect_timeout().value_or(options.timeout);
+  // Beyond a minute, whoever watches us would take us for hanging.
+  const Duration timeout = std::min<Duration>(
+      parameters.connect_timeout().value_or(options.timeout), std::chrono::minutes(1));
   const TimePoint deadline = std::chrono::steady_clock::now() + timeout;
   PostgresPollingStatusType wanted = PGRES_POLLING_WRITING;
   while (PQstatus(get()) != CONNECTION_BAD && wanted != PGRES_POLLING_OK) {
@@ -102,9 +104,10 @@ void Connection::connect(const ConnectOptions& options) {
 }
 
 // What a role's or database's defaults might limit, and must not: our sessions are idle for long,
-// and a copy takes as long as it takes. And the server's side of tcp_user_timeout: while an answer
-// of its own is not acknowledged, keep-alives rest, and only this ends a session whose peer is
-// gone. Each setting only where the server knows it.
+// and a copy takes as long as it takes. And, where it is wanted, the server's side of
+// tcp_user_timeout: while an answer of its own is not acknowledged, keep-alives rest, and only this
+// ends a session whose peer is gone. (It would also end one that is slow to read what it asked
+// for.) Each setting only where the server knows it.
 void Connection::lift_timeouts(const ConnectOptions& options) {
   if (options.replication) {
     return;  // a walsender has wal_sender_timeout
@@ -115,7 +118,9 @@ void Connection::lift_timeouts(const ConnectOptions& options) {
       settings += fmt::format("{}('{}', '{}')", settings.empty() ? "" : ", ", name, value);
     }
   };
-  add(120000, "tcp_user_timeout", "30000");
+  if (options.ends_with_peer) {
+    add(120000, "tcp_user_timeout", "30000");
+  }
   add(140000, "idle_session_timeout", "0");
   add(170000, "transaction_timeout", "0");
   if (!settings.empty()) {
@@ -123,6 +128,32 @@ void Connection::lift_timeouts(const ConnectOptions& options) {
              ") AS settings (name, value)",
          "set up the session");
   }
+}
+
+// The last result of what was sent, as PQexec gives it.
+Result Connection::answer(int sent, std::string_view doing) {
+  if (sent != 1) {
+    throw error(nullptr, doing);
+  }
+  const TimePoint deadline = std::chrono::steady_clock::now() + *answer_limit_;
+  while (PQisBusy(get()) != 0) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    pollfd readable{socket(), POLLIN, 0};
+    if (left.count() <= 0 || ::poll(&readable, 1, static_cast<int>(left.count())) == 0) {
+      connection_.reset();
+      throw Error{ErrorKind::kTransient,
+                  fmt::format("{}: cannot {}: the server does not answer", role_, doing)};
+    }
+    if (PQconsumeInput(get()) != 1) {
+      throw error(nullptr, doing);
+    }
+  }
+  Result last(PQgetResult(get()));
+  while (PGresult* next = PQgetResult(get())) {
+    last = Result(next);
+  }
+  return last;
 }
 
 bool Connection::ended_by_server() {
@@ -151,7 +182,8 @@ void Connection::expect(const Result& result, std::initializer_list<ExecStatusTy
 }
 
 Result Connection::exec(const std::string& sql, std::string_view doing) {
-  Result result(PQexec(get(), sql.c_str()));
+  Result result = answer_limit_ ? answer(PQsendQuery(get(), sql.c_str()), doing)
+                                : Result(PQexec(get(), sql.c_str()));
   expect(result, {PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY}, doing);
   return result;
 }
@@ -163,8 +195,12 @@ Result Connection::exec(const std::string& sql, const std::vector<Parameter>& pa
   for (const Parameter& parameter : parameters) {
     values.push_back(parameter ? parameter->c_str() : nullptr);
   }
-  Result result(PQexecParams(get(), sql.c_str(), static_cast<int>(values.size()), nullptr,
-                             values.data(), nullptr, nullptr, 0));
+  const auto count = static_cast<int>(values.size());
+  Result result = answer_limit_ ? answer(PQsendQueryParams(get(), sql.c_str(), count, nullptr,
+                                                           values.data(), nullptr, nullptr, 0),
+                                         doing)
+                                : Result(PQexecParams(get(), sql.c_str(), count, nullptr,
+                                                      values.data(), nullptr, nullptr, 0));
   expect(result, {PGRES_COMMAND_OK, PGRES_TUPLES_OK}, doing);
   return result;
 }

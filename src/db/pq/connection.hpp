@@ -32,7 +32,10 @@ struct ConnectOptions {
   std::vector<std::pair<std::string, std::string>> settings;
   // A walsender for the database instead of an ordinary backend.
   bool replication = false;
-  // To connect, where conninfo has no connect_timeout.
+  // The session holds locks that others wait for, and reads its answers at once: the server ends it
+  // when nobody acknowledges them for 30 s.
+  bool ends_with_peer = false;
+  // To connect, where conninfo has no connect_timeout; at most a minute.
   Duration timeout = std::chrono::seconds(10);
 };
 
@@ -98,6 +101,10 @@ class Connection {
   // The database user of the session, quoted for a statement that mends something.
   std::string quoted_user() const;
 
+  // From now on an exec() that is not answered within `limit` closes the connection and throws
+  // Error{kTransient}; nothing: it waits as long as it takes.
+  void limit_answers(std::optional<Duration> limit) { answer_limit_ = limit; }
+
   // One statement, or several without parameters and rows. `doing` completes "cannot …" in errors.
   Result exec(const std::string& sql, std::string_view doing);
   Result exec(const std::string& sql, const std::vector<Parameter>& parameters,
@@ -146,7 +153,10 @@ class Connection {
   void connect(const ConnectOptions& options);
   void lift_timeouts(const ConnectOptions& options);
 
+  Result answer(int sent, std::string_view doing);
+
   std::string role_;
+  std::optional<Duration> answer_limit_;
   std::unique_ptr<PGconn, ConnectionDeleter> connection_;
   std::unique_ptr<char, BufferDeleter> copy_buffer_;  // the row last returned by copy_get()
 };

@@ -38,6 +38,7 @@ pq::ConnectOptions PostgresSink::connect_options() const {
   connect.conninfo = options_.conninfo;
   connect.password = options_.password;
   connect.role = "sink " + options_.name;
+  connect.ends_with_peer = true;
   connect.application_name = fmt::format("headgate {} pid {}", options_.pipeline, ::getpid());
   connect.settings = pq::text_format_settings();
   connect.settings.insert(
@@ -107,6 +108,13 @@ SinkPosition PostgresSink::connect() {
   return positions_.take_over(*connection_);
 }
 
+// A rollback() that failed has closed it.
+void PostgresSink::require_connection() const {
+  if (!connection_) {
+    throw Error{ErrorKind::kTransient, "sink " + options_.name + ": the connection is lost"};
+  }
+}
+
 // Liveness only: a second process waits here instead of fighting over epochs. Safety is the epoch.
 void PostgresSink::take_session_lock() {
   const std::string number = std::to_string(lock_number(options_.pipeline, options_.name));
@@ -119,6 +127,7 @@ void PostgresSink::take_session_lock() {
       "SELECT l.pid, a.application_name, coalesce(host(a.client_addr), 'this machine') "
       "FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid) "
       "WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 "
+      "AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
       "AND (l.classid::int8 << 32 | l.objid::int8) = $1::int8",
       {number}, "find the holder of the pipeline's lock");
   if (holder.rows() == 0) {
@@ -140,7 +149,13 @@ void PostgresSink::take_session_lock() {
               "two pipelines need two names (`pipeline:`)"};
 }
 
+std::string PostgresSink::place() {
+  require_connection();
+  return pq::database_identity(*connection_);
+}
+
 void PostgresSink::begin() {
+  require_connection();
   connection_->exec("BEGIN", "begin");
   in_transaction_ = true;
   positions_.lock(*connection_);
@@ -350,6 +365,7 @@ void PostgresSink::rollback() noexcept {
 }
 
 void PostgresSink::flush() {
+  require_connection();
   // Any synchronous commit flushes the log up to itself, and with it every earlier commit.
   connection_->exec("BEGIN; SET LOCAL synchronous_commit = on", "flush");
   in_transaction_ = true;

@@ -23,7 +23,7 @@ class PostgresSink final : public SinkDriver {
 
   SinkPosition check(Findings& findings) override;
   SinkPosition connect() override;
-  std::string place() override { return pq::database_identity(*connection_); }
+  std::string place() override;
   void begin() override;
   void prepare_table(const SinkConfigPtr& table, MissingTable missing) override;
   void prepare_copy(const SinkConfig& table, ExistingRows existing) override;
@@ -42,6 +42,7 @@ class PostgresSink final : public SinkDriver {
  private:
   pq::ConnectOptions connect_options() const;
   void take_session_lock();
+  void require_connection() const;
   bool any_in_source_order() const;
   TableWriter& writer(const SinkConfig* table);
   void write_net_effect(std::span<const Sink> operations);

@@ -23,6 +23,9 @@ constexpr Duration kLeavingPatience = std::chrono::seconds(5);
 // this bounds how often the sinks are made to follow.
 constexpr Duration kAskedAdvanceGap = std::chrono::milliseconds(200);
 
+// How often the patience with a silent server doubles: from a minute to about an hour.
+constexpr unsigned kSilencesMax = 6;
+
 // While data keeps coming that completes nothing (a transaction of tables that are not captured),
 // the clock is looked at this often.
 constexpr int kMessagesPerLook = 1024;
@@ -116,9 +119,13 @@ CaptureResult LogicalCapturer::fetch(const FetchLimits& limits, TimePoint deadli
       return result;
     }
     if (!more) {
-      watch_silence();
       const Duration until_status = reply_wanted_ ? kReplyGap : session_.options().status_interval;
-      stream_->wait(std::min(deadline, last_status_ + until_status), clock_);
+      if (stream_->wait(std::min(deadline, last_status_ + until_status), clock_)) {
+        last_heard_ = clock_.now();
+        asked_at_.reset();
+      } else {
+        watch_silence();
+      }
     }
   }
 }
@@ -129,8 +136,6 @@ bool LogicalCapturer::receive(CaptureResult& result) {
   if (!received) {
     return false;
   }
-  last_heard_ = clock_.now();
-  asked_at_.reset();
   if (received->payload.empty()) {
     take_keep_alive(*received, result);
     return true;
@@ -138,6 +143,7 @@ bool LogicalCapturer::receive(CaptureResult& result) {
   assembler_.add(decoder_.decode(received->payload), result.transactions);
   if (!result.transactions.empty() && ends(result.transactions.back()->portion)) {
     handed_over_ = result.transactions.back()->end_position.lsn.to_postgres();
+    silences_ = handed_over_ > silent_at_ ? 0 : silences_;
   }
   return true;
 }
@@ -193,10 +199,14 @@ void LogicalCapturer::leave_with_server() {
   }
 }
 
-// TCP notices a network that is gone, but not a server or a proxy that hangs.
+// TCP notices a network that is gone, but not a server or a proxy that hangs. Some servers also say
+// nothing while they decode a large transaction of which nothing is published, and would begin it
+// again for us: so the patience doubles until something was read beyond that place.
 void LogicalCapturer::watch_silence() {
-  const Duration patience = session_.options().receive_timeout / 2;
+  const Duration patience = session_.options().receive_timeout / 2 * (1U << silences_);
   if (asked_at_ && clock_.now() - *asked_at_ >= patience) {
+    silences_ = std::min(silences_ + 1, kSilencesMax);
+    silent_at_ = handed_over_;
     throw Error{ErrorKind::kTransient,
                 fmt::format("source: the server sends nothing, and has not answered for {} s",
                             std::chrono::duration_cast<std::chrono::seconds>(patience).count()),

@@ -59,6 +59,8 @@ class LogicalCapturer final : public Capturer {
   bool reply_wanted_ = false;  // by a keep-alive since then
   TimePoint last_heard_{};
   std::optional<TimePoint> asked_at_;  // for a sign of life, and none came since
+  unsigned silences_ = 0;              // that ended a stream, since something was read beyond
+  std::uint64_t silent_at_ = 0;        // this place
   std::optional<TimePoint> leaving_since_;
   TimePoint last_advance_{};
 };

@@ -50,8 +50,7 @@ struct Options {
   Duration status_interval = std::chrono::seconds(5);
 
   // A server that sends nothing, although it was asked for a sign of life when half of this had
-  // passed, is taken for lost. Long, because servers before 15 are silent while they decode a large
-  // transaction of which nothing is published.
+  // passed, is taken for lost. Longer each time until the stream gets on.
   Duration receive_timeout = std::chrono::minutes(2);
 
   // With nothing to apply, how often the sinks' positions follow the server's log, so that an idle

@@ -19,9 +19,22 @@ LSN PostgresSource::current_end() {
                         .value(0, 0));
 }
 
+// Asked while the stream is read: a server that hangs may not hold that up.
 SourceHealth PostgresSource::health() {
-  SourceHealth health;
   pq::Connection& connection = session_.catalog();
+  connection.limit_answers(std::chrono::seconds(10));
+  try {
+    SourceHealth health = ask_health(connection);
+    connection.limit_answers({});
+    return health;
+  } catch (...) {
+    connection.limit_answers({});
+    throw;
+  }
+}
+
+SourceHealth PostgresSource::ask_health(pq::Connection& connection) const {
+  SourceHealth health;
   health.server_version = connection.exec("SHOW server_version", "ask for the version").text(0, 0);
   health.slot = session_.options().slot;
   if (const auto slot = find_slot(connection, session_.options().slot)) {

@@ -27,6 +27,8 @@ class PostgresSource final : public Source {
   SourceHealth health() override;
 
  private:
+  SourceHealth ask_health(pq::Connection& connection) const;
+
   Session session_;
   LogicalCapturer cdc_;
   BulkCopy snapshot_;

@@ -121,12 +121,13 @@ std::optional<ReplicationMessage> ReplicationStream::receive() {
   throw Error{ErrorKind::kTransient, "source: the server ended the replication stream"};
 }
 
-void ReplicationStream::wait(TimePoint deadline, const Clock& clock) {
+bool ReplicationStream::wait(TimePoint deadline, const Clock& clock) {
   pollfd waiting{connection_.socket(), POLLIN, 0};
   const int ready = ::poll(&waiting, 1, milliseconds_until(deadline, clock.now()));
   if (ready > 0 && PQconsumeInput(connection_.get()) != 1) {
     throw connection_.error(nullptr, "read the replication stream");
   }
+  return ready > 0;
 }
 
 void ReplicationStream::send_status(std::uint64_t received, std::uint64_t durable, WallTime now,

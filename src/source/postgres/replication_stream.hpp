@@ -57,8 +57,8 @@ class ReplicationStream {
   // receive().
   std::optional<ReplicationMessage> receive();
 
-  // Waits until something may have arrived, or `deadline`.
-  void wait(TimePoint deadline, const Clock& clock);
+  // Waits until something has arrived, be it a part of a message, or `deadline`; false then.
+  bool wait(TimePoint deadline, const Clock& clock);
 
   enum class Reply { kNotNeeded, kWanted };
 

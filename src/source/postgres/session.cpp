@@ -27,6 +27,14 @@ Findings published_findings(const PublicationPlan& plan) {
   return findings;
 }
 
+// It passes when the standby is promoted, so the daemon waits.
+Finding standby() {
+  return Finding::error("source: the server is a standby, or is still recovering",
+                        "name the primary in source.dsn, or all servers with "
+                        "target_session_attrs=read-write; after a failover wait for the promotion",
+                        ErrorKind::kTransient);
+}
+
 void append(Findings& all, Findings more) {
   all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
@@ -66,9 +74,14 @@ Findings Session::check_server() {
   }
   const pq::Result settings = connection.exec(
       "SELECT current_setting('wal_level'), rolreplication OR rolsuper, current_user, "
-      "current_setting('server_version') FROM pg_roles WHERE rolname = current_user",
+      "current_setting('server_version'), pg_is_in_recovery() FROM pg_roles "
+      "WHERE rolname = current_user",
       "read the server's settings");
   findings.push_back(Finding::ok("source: PostgreSQL " + settings.text(0, 3)));
+  if (settings.boolean(0, 4)) {
+    findings.push_back(standby());
+    return findings;
+  }
   if (settings.value(0, 0) == "logical") {
     findings.push_back(Finding::ok("source: wal_level is logical"));
   } else {
@@ -129,7 +142,9 @@ Findings Session::check(const std::vector<SinkStand>& sinks) {
   }
   ReplicationStream stream(replication_options());
   const SystemIdentity identity = stream.identify();
-  append(findings, check_history(stream, read_history(identity), sinks));
+  const ServerHistory now = read_history(identity);
+  checked_history_ = now.to_history();
+  append(findings, check_history(stream, now, sinks));
 
   pq::Connection& connection = catalog();
   const Selection selection =
@@ -186,6 +201,11 @@ History Session::prepare(const std::vector<SinkStand>& sinks) {
 
   ReplicationStream stream(replication_options());
   history_ = read_history(stream.identify()).to_history();
+  if (history_ != checked_history_) {
+    throw Error{ErrorKind::kTransient,
+                "source: the server has become another one while it was "
+                "looked at"};
+  }
   if (!find_slot(connection, options_.slot)) {
     const CreatedSlot slot =
         stream.create_slot(options_.slot, ReplicationStream::SlotLife::kPermanent,
@@ -215,6 +235,9 @@ void Session::give_up() noexcept {
 }
 
 void Session::verify(const SystemIdentity& identity, const Position& resume) {
+  if (catalog().exec("SELECT pg_is_in_recovery()", "look at the server").boolean(0, 0)) {
+    require({standby()});
+  }
   const History now = read_history(identity).to_history();
   if (now != history_) {
     throw Error{
@@ -276,11 +299,12 @@ Findings Session::check_history(ReplicationStream& stream, const ServerHistory& 
             : fmt::format("source: {} follows history {}, and this server's is {} (system, "
                           "timeline, database): their LSNs have no common order",
                           stand.sink, stand.position.history.text, history.text),
-        promoted ? std::string("the sink holds transactions that the source has lost: compare the "
-                               "two, then give the pipeline another name and begin again with a "
-                               "new copy")
-                 : std::string("point source.dsn to the server that this pipeline follows, or give "
-                               "the pipeline another name"),
+        promoted
+            ? std::string("the sink may hold transactions that the source has lost: compare the "
+                          "two, then give the pipeline another name and begin again with a "
+                          "new copy")
+            : std::string("point source.dsn to the server that this pipeline follows, or give "
+                          "the pipeline another name"),
         ErrorKind::kPositionLost));
   }
   return findings;

@@ -89,6 +89,7 @@ class Session {
   TableFilter filter_;
   Logger log_;
   std::unique_ptr<pq::Connection> catalog_;
+  History checked_history_;  // by the last check()
   History history_;
   bool created_slot_ = false;
 };
