@@ -76,6 +76,7 @@ TEST_CASE("a first start that a person must mend leaves no slot behind") {
   daemon.start();
   CHECK(daemon.wait_exit().code == 77);
   CHECK(says(daemon.log(), "existing"));
+  INFO(daemon.log());
   CHECK(source.ask("SELECT count(*) FROM pg_replication_slots") == "0");
 }
 

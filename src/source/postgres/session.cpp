@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -222,7 +223,7 @@ void Session::give_up() noexcept {
     return;
   }
   try {
-    catalog().exec("SELECT pg_drop_replication_slot($1)", {options_.slot}, "drop the slot");
+    drop_slot();
     created_slot_ = false;
     log_->info("replication slot dropped again name={} reason=\"no sink holds a position\"",
                options_.slot);
@@ -231,6 +232,23 @@ void Session::give_up() noexcept {
         "replication slot {} keeps the source's log error=\"{}\" remedy=\"SELECT "
         "pg_drop_replication_slot('{}') if you give the pipeline up\"",
         options_.slot, error.what(), options_.slot);
+  }
+}
+
+// The server takes a moment to let go of a stream that we have just closed.
+void Session::drop_slot() {
+  constexpr std::chrono::milliseconds kPause{50};
+  const TimePoint deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (true) {
+    try {
+      catalog().exec("SELECT pg_drop_replication_slot($1)", {options_.slot}, "drop the slot");
+      return;
+    } catch (const Error& error) {
+      if (std::chrono::steady_clock::now() > deadline) {
+        throw;
+      }
+      std::this_thread::sleep_for(kPause);
+    }
   }
 }
 

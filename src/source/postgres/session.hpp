@@ -79,6 +79,7 @@ class Session {
   bool captures(const TableName& table) const { return filter_.matches(table); }
 
  private:
+  void drop_slot();
   Findings check_server();
   std::vector<CatalogTable> candidates(bool following, Findings& findings);
   Findings check_history(ReplicationStream& stream, const ServerHistory& now,
