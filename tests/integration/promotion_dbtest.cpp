@@ -31,12 +31,16 @@ class Promoted : public MirrorSetup {
 
   void on_source(const std::string& sql) { PgSession(source().conninfo()).execute(sql); }
 
-  void promote() {
+  // A server in recovery, which may last.
+  void become_standby() {
     if (source().running()) {
       source().stop();
     }
     std::ofstream(source().folder() + "/data/standby.signal");
     source().start();
+  }
+  void promote() {
+    become_standby();
     on_source("SELECT pg_promote()");
   }
 
@@ -65,6 +69,27 @@ TEST_CASE("a running pipeline follows a promoted standby that holds everything")
   CHECK(setup.history_in_sink() == "2");
   CHECK(says(setup.daemon().log(), "sink follows another history"));
   CHECK(setup.daemon().running());
+}
+
+// Whoever names both servers, or a name that moves, meets the standby before it is promoted.
+TEST_CASE("a source that is still a standby is waited for, by a running and by a new process") {
+  Promoted setup;
+  const bool running = GENERATE(true, false);
+  if (!running) {
+    CHECK(setup.daemon().terminate().ok());
+  }
+  setup.become_standby();
+  const std::size_t said = setup.daemon().log().size();
+  if (!running) {
+    setup.daemon().start();
+  }
+  setup.daemon().wait_until("the daemon to name the standby", 30s, [&] {
+    return setup.daemon().log().find("the server is a standby", said) != std::string::npos;
+  });
+  setup.on_source("SELECT pg_promote()");
+  setup.on_source("INSERT INTO public.items VALUES (1000, 'after')");
+  setup.catch_up();
+  CHECK(setup.differences({"public.items"}) == "");
 }
 
 TEST_CASE("a pipeline that was stopped meanwhile goes on as well, twice") {

@@ -103,6 +103,23 @@ TEST_CASE("a connection lost after a commit loses nothing of it") {
   CHECK(test.rows(items()) == Strings{"1|nut"});
 }
 
+// rollback() tells nobody that it failed: the next call must.
+TEST_CASE("behind a rollback on a lost connection, every call says that it is lost") {
+  ContractCase test;
+  test.apply(Operations().insert(items(), {"1", "nut"}), 10);
+  test.write(one_bolt());
+  if (!test.sink->cut_connections()) {
+    SUCCEED("nothing is there that could be lost");
+    return;
+  }
+  test.driver->rollback();
+  CHECK(kind_of_error([&] { test.driver->begin(); }) == ErrorKind::kTransient);
+  CHECK(kind_of_error([&] { test.driver->flush(); }) == ErrorKind::kTransient);
+  CHECK(kind_of_error([&] { test.driver->place(); }) == ErrorKind::kTransient);
+  CHECK(test.reconnect().position == position_at(10));
+  CHECK(test.rows(items()) == Strings{"1|nut"});
+}
+
 TEST_CASE("what survives a lost connection is not what the driver remembers") {
   ContractCase test;
   if (!test.sink->cut_connections()) {
