@@ -114,6 +114,19 @@ TEST_CASE("while the source's network is stalled the sinks go on, and it is noti
   CHECK(setup.daemon().terminate().ok());
 }
 
+// The server, or a proxy before it, hangs while TCP lives: no time-out of the network's notices,
+// and the capture thread itself asks the server about its slot now and then.
+TEST_CASE("a source that hangs while its connections live is noticed and survived") {
+  Stalled setup(gated(""));
+  const std::size_t said = setup.daemon().log().size();
+  setup.source_gate().hold();
+  setup.wait_for_log("source unavailable", said, 90s);
+  setup.insert(100);
+  setup.source_gate().release();
+  setup.catch_up();
+  CHECK(setup.differences({"public.items"}) == "");
+}
+
 TEST_CASE("while a sink's network is stalled the other sink goes on, and it is noticed") {
   Stalled setup(impatient());
   const std::size_t said = setup.daemon().log().size();
