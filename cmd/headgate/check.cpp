@@ -1,14 +1,20 @@
 #include "check.hpp"
 
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <boost/json.hpp>
 #include <fmt/core.h>
 
+#include "apply_remedies.hpp"
 #include "base/log.hpp"
 #include "pipeline/finding.hpp"
 #include "pipeline_factory.hpp"
+#include "sink_tables.hpp"
 #include "store/storage_dir.hpp"
 
 namespace headgate {
@@ -47,39 +53,44 @@ void print_text(const Findings& findings) {
   }
 }
 
-void print_json(const Findings& findings) {
+void print_json(const Findings& findings, const std::vector<RemedyRunner::Outcome>& applied) {
   boost::json::array list;
   for (const Finding& finding : findings) {
-    list.push_back({{"level", std::string(mark(finding.level))},
-                    {"what", finding.what},
-                    {"remedy", finding.remedy}});
+    boost::json::object entry{{"level", std::string(mark(finding.level))},
+                              {"what", finding.what},
+                              {"remedy", finding.remedy}};
+    if (!finding.statements.empty()) {
+      entry["place"] = finding.place;
+      entry["statements"] =
+          boost::json::array(finding.statements.begin(), finding.statements.end());
+    }
+    list.push_back(std::move(entry));
   }
-  fmt::print("{}\n", boost::json::serialize(boost::json::object{{"findings", std::move(list)}}));
+  boost::json::array done;
+  for (const RemedyRunner::Outcome& outcome : applied) {
+    done.push_back(
+        {{"place", outcome.place}, {"statement", outcome.statement}, {"refusal", outcome.refusal}});
+  }
+  fmt::print("{}\n", boost::json::serialize(boost::json::object{{"findings", std::move(list)},
+                                                                {"applied", std::move(done)}}));
 }
 
-}  // namespace
+Finding check_storage(const Config& config) {
+  if (std::filesystem::exists(config.storage_dir)) {
+    prepare_storage_dir(config.storage_dir);
+    return Finding::ok("storage.dir " + config.storage_dir + " is writable");
+  }
+  check_storage_parent(config.storage_dir);
+  return Finding::planned("headgate will create storage.dir " + config.storage_dir, {});
+}
 
-int check_command(const Config& config, bool json) {
-  LogOptions quiet = config.logging;
-  quiet.level = "error";  // the findings are the output
-  quiet.file.clear();
-  configure_logging(quiet);
-
+Findings check_all(const Config& config) {
   const SystemClock clock;
   Findings findings;
   for (const std::string& warning : config.warnings) {
     findings.push_back(Finding::warning(warning, {}));
   }
-  collect(findings, [&] {
-    if (std::filesystem::exists(config.storage_dir)) {
-      prepare_storage_dir(config.storage_dir);
-      findings.push_back(Finding::ok("storage.dir " + config.storage_dir + " is writable"));
-    } else {
-      check_storage_parent(config.storage_dir);
-      findings.push_back(
-          Finding::planned("headgate will create storage.dir " + config.storage_dir, {}));
-    }
-  });
+  collect(findings, [&] { findings.push_back(check_storage(config)); });
   PipelineParts parts = make_pipeline(config, clock);
   std::vector<SinkStand> stands;
   for (const auto& sink : parts.sinks) {
@@ -91,18 +102,37 @@ int check_command(const Config& config, bool json) {
     });
   }
   collect(findings, [&] {
-    for (Finding& finding : parts.source->check(stands)) {
-      findings.push_back(std::move(finding));
-    }
+    append(findings, parts.source->check(stands));
+    append(findings, check_sink_tables(config, stands));
   });
+  return findings;
+}
 
-  json ? print_json(findings) : print_text(findings);
-  for (const Finding& finding : findings) {
-    if (finding.level == Finding::Level::kError) {
-      return exit_code_for(finding.kind);
-    }
+int exit_code_of(const Findings& findings) {
+  const auto first = std::find_if(findings.begin(), findings.end(), [](const Finding& finding) {
+    return finding.level == Finding::Level::kError;
+  });
+  return first == findings.end() ? kExitOk : exit_code_for(first->kind);
+}
+
+}  // namespace
+
+int check_command(const Config& config, const CheckOptions& options) {
+  LogOptions quiet = config.logging;
+  quiet.level = "error";  // the findings are the output
+  quiet.file.clear();
+  configure_logging(quiet);
+
+  Findings findings = check_all(config);
+  // Where the output is for a script, the progress is for whoever watches it.
+  RemedyRunner runner(config, options.json ? stderr : stdout);
+  // What stands behind a mended point shows only then: a bounded number of rounds.
+  constexpr int kRoundsMax = 5;
+  for (int round = 0; options.apply && round < kRoundsMax && runner.run(findings); ++round) {
+    findings = check_all(config);
   }
-  return kExitOk;
+  options.json ? print_json(findings, runner.outcomes()) : print_text(findings);
+  return exit_code_of(findings);
 }
 
 }  // namespace headgate

@@ -34,6 +34,7 @@ struct Arguments {
   std::string config;
   bool json = false;
   bool offline = false;
+  bool apply = false;
   std::string until;
   DemoOptions demo;
 };
@@ -65,7 +66,7 @@ int dispatch(const CLI::App& app, const Arguments& arguments) {
     fmt::print("ok    {} is valid\n", arguments.config);
     return kExitOk;
   }
-  return check_command(config, arguments.json);
+  return check_command(config, {arguments.json, arguments.apply});
 }
 
 void define_commands(CLI::App& app, Arguments& arguments) {
@@ -83,7 +84,12 @@ void define_commands(CLI::App& app, Arguments& arguments) {
 
   CLI::App* check = with_config(app.add_subcommand(
       "check", "say what would keep `run` from working, each point with its remedy"));
-  check->add_flag("--offline", arguments.offline, "only read the file; connect to nothing");
+  CLI::Option* offline =
+      check->add_flag("--offline", arguments.offline, "only read the file; connect to nothing");
+  check
+      ->add_flag("--apply", arguments.apply,
+                 "run the statements that mend what is missing, then look again")
+      ->excludes(offline);
   check->add_flag("--json", arguments.json, "for scripts");
 
   CLI::App* status =

@@ -19,10 +19,12 @@ ExistingRows existing_rows(const std::string& policy) {
   return ExistingRows::kRefuse;
 }
 
-PipelineParts::SinkParts make_sink(const SinkSettings& settings, const Clock& clock) {
+PipelineParts::SinkParts make_sink(const SinkSettings& settings, SchemaChanges schema_changes,
+                                   const Clock& clock) {
   PipelineParts::SinkParts parts;
   parts.name = settings.name;
-  const MirrorOptions mirror = settings.mirror.value_or(MirrorOptions{});
+  MirrorOptions mirror = settings.mirror.value_or(MirrorOptions{});
+  mirror.schema_changes = schema_changes;
   const Logger log = make_logger("sink." + settings.name);
   if (const auto* sqlite = std::get_if<sink::sqlite::Options>(&settings.driver)) {
     parts.type = "sqlite";
@@ -50,7 +52,7 @@ std::vector<SinkUnit> PipelineParts::units() const {
 PipelineParts make_pipeline(const Config& config, const Clock& clock) {
   PipelineParts parts;
   for (const SinkSettings& sink : config.sinks) {
-    parts.sinks.push_back(make_sink(sink, clock));
+    parts.sinks.push_back(make_sink(sink, config.schema_changes, clock));
   }
   source::postgres::Options options = config.source;
   // Other sinks would only print binary values again, which the server does better.

@@ -22,6 +22,8 @@ std::string_view to_string(ErrorKind kind) {
       return "systemic";
     case ErrorKind::kFenced:
       return "fenced";
+    case ErrorKind::kPaused:
+      return "paused";
     case ErrorKind::kOperator:
       return "operator";
     case ErrorKind::kConfig:
@@ -34,6 +36,7 @@ Reaction reaction_to(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::kTransient:
     case ErrorKind::kLocked:
+    case ErrorKind::kPaused:
       return Reaction::kRetry;
     case ErrorKind::kInDoubt:
       return Reaction::kAskSink;
@@ -75,6 +78,7 @@ ExitCode exit_code_for(ErrorKind kind) {
     case ErrorKind::kPositionLost:
       return kExitPositionLost;
     case ErrorKind::kRow:
+    case ErrorKind::kPaused:
     case ErrorKind::kOperator:
       return kExitOperator;
     case ErrorKind::kSystemic:

@@ -21,6 +21,7 @@ enum class ErrorKind {
   kRow,           // this row cannot be applied: dead-letter its transaction, or stop
   kSystemic,      // the sink or our own disk refuses everything: stop within the failure budget
   kFenced,        // another process took the pipeline over: stop at once, write nothing
+  kPaused,        // a person must act on the sink first: wait, and ask again now and then
   kOperator,      // privilege, missing object, wrong shape: stop, and say how to mend it
   kConfig,        // the configuration is wrong: stop, and name file, line and key
 };

@@ -56,6 +56,7 @@ struct Config {
   source::postgres::Options source;
   CdcConfig cdc;
   SnapshotConfig snapshot;
+  SchemaChanges schema_changes = SchemaChanges::kApply;
   std::vector<SinkSettings> sinks;
   std::string storage_dir = "./data";
   std::uint64_t memory_limit = std::uint64_t{256} * 1024 * 1024;

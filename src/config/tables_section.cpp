@@ -98,7 +98,10 @@ void read_tables(const Section& root, Config& config) {
   config.source.keyless = keyless == "append" ? source::postgres::KeylessPolicy::kAppend
                                               : source::postgres::KeylessPolicy::kRefuse;
   only_default_choice(root, "new_tables", "snapshot", {"snapshot", "ignore"});
-  only_default_choice(root, "schema_changes", "apply", {"apply", "pause", "ignore"});
+  const std::string changes = root.choice("schema_changes", "apply", {"apply", "pause", "ignore"});
+  config.schema_changes = changes == "pause"    ? SchemaChanges::kPause
+                          : changes == "ignore" ? SchemaChanges::kIgnore
+                                                : SchemaChanges::kApply;
   only_default_choice(root, "isolation", "pipeline", {"pipeline", "table"});
 }
 

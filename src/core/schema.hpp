@@ -38,8 +38,24 @@ enum class TypeFamily : std::uint8_t {
   kOther,  // kept as the source's text
 };
 
+// The value that rows had in a column when it was added to them. It is not in the source's log.
+struct ColumnFill {
+  enum class Kind : std::uint8_t {
+    kNull,
+    kText,     // one value for all of them, as the source prints it
+    kUnknown,  // one of its own for each row, or no longer to be found out
+  };
+  Kind kind = Kind::kNull;
+  std::string text;
+};
+
 struct Column {
   std::string name;
+
+  // What stays the same when the column is renamed (PostgreSQL's attnum, SQL Server's column_id);
+  // 0 where the source cannot say.
+  std::uint32_t source_id = 0;
+
   TypeFamily family = TypeFamily::kOther;
 
   // The source's own name for the type, with its modifiers: `numeric(10,2)`, `shop.order_state`.
@@ -54,13 +70,26 @@ struct Column {
   // Part of what identifies the old row on the wire (PostgreSQL's replica identity).
   bool identity = false;
 
-  friend bool operator==(const Column&, const Column&) = default;
+  // Says nothing of the rows in the log; only of those that were there when the column came.
+  ColumnFill fill;
+
+  // `fill` is no part of what the column is: the source forgets it when it rewrites the table.
+  friend bool operator==(const Column& a, const Column& b) {
+    return a.name == b.name && a.source_id == b.source_id && a.family == b.family &&
+           a.native_type == b.native_type && a.type_oid == b.type_oid &&
+           a.nullable == b.nullable && a.identity == b.identity;
+  }
 };
 
 // Never changed once built: the changes of a transaction point at it, and an altered table gets a
 // new one. Shared between transactions, hence the shared_ptr.
 struct TableSchema {
   TableName name;
+
+  // What stays the same when the table is renamed, and is another one when it is dropped and
+  // created anew (PostgreSQL's OID, SQL Server's object_id); 0 where the source cannot say.
+  std::uint32_t source_id = 0;
+
   std::vector<Column> columns;
 
   // Columns of the key under which the mirror keeps its rows, in the key's order; empty when the

@@ -1,5 +1,6 @@
 #include "pipeline/apply_step.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
@@ -22,7 +23,8 @@ ApplyStep::ApplyStep(std::string sink, SinkDriver& driver, Transformer& transfor
       options_(options),
       log_(std::move(log)),
       backoff_(options.backoff),
-      context_{sink_} {}
+      context_{sink_},
+      tables_(sink_, driver, log_) {}
 
 StepOutcome ApplyStep::step() {
   if (retry_at_ && clock_.now() < *retry_at_) {
@@ -75,6 +77,7 @@ void ApplyStep::connect() {
   connected_ = true;
   prepared_.clear();
   copying_.clear();
+  tables_.connected();
   if (was_connected_) {
     settle_batch(found.position);
   } else {
@@ -195,7 +198,7 @@ bool ApplyStep::take_batch() {
     // A portion is a batch of its own: its transaction may not share one with what stands before
     // it, since only the source could bring that back after a failure.
     return next->portion == Portion::kWhole && next->purpose == batch_.back()->purpose &&
-           batch_.back()->portion == Portion::kWhole &&
+           batch_.back()->portion == Portion::kWhole && !transformer_.alters_tables(*next) &&
            batch_.size() < options_.batch_transactions_max &&
            bytes + cost <= options_.batch_bytes_max;
   };
@@ -240,20 +243,41 @@ void ApplyStep::apply_batch() {
   }
 }
 
+// A table is made ready where its first operation of a new description stands, and not before: what
+// the source altered within a transaction is then altered between the same rows here.
 void ApplyStep::write_batch() {
   DataSet data;
   for (const TransactionPtr& transaction : batch_) {
     transformer_.transform(context_, *transaction, batch_context_, data);
   }
   const bool copying = batch_.front()->purpose == Purpose::kInitialCopy;
-  prepare(data, copying);
-  if (data.operations.empty()) {
-    return;
-  }
   if (broken(Break::kDropRow) && data.operations.size() > 2) {
     data.operations.pop_back();
   }
   std::span<const Sink> operations = data.operations;
+  for (const SinkConfigPtr& table : data.configs) {
+    if (is_prepared(table, copying)) {
+      continue;
+    }
+    const auto first =
+        std::find_if(operations.begin(), operations.end(),
+                     [&](const Sink& operation) { return operation.config == table.get(); });
+    if (first != operations.end()) {
+      const auto before = static_cast<std::size_t>(first - operations.begin());
+      write_operations(operations.first(before), copying);
+      operations = operations.subspan(before);
+    }
+    prepare(table, copying);
+  }
+  write_operations(operations, copying);
+  batch_changes_ += data.operations.size();
+}
+
+void ApplyStep::write_operations(std::span<const Sink> operations, bool copying) {
+  if (operations.empty()) {
+    return;
+  }
+  operations = tables_.narrow(operations);
   if (broken(Break::kSplitTransaction) && !copying && operations.size() > 1) {
     driver_.write(operations.first(operations.size() / 2));
     driver_.commit({position_, {}});
@@ -265,27 +289,27 @@ void ApplyStep::write_batch() {
   } else {
     driver_.write(operations);
   }
-  batch_changes_ += data.operations.size();
 }
 
-void ApplyStep::prepare(const DataSet& data, bool copying) {
-  for (const SinkConfigPtr& table : data.configs) {
-    if (is_captured_ && is_captured_(table->output.name)) {
-      throw Error{
-          ErrorKind::kOperator,
-          fmt::format("table {} is captured from this very database: what is written to it "
-                      "would come back as a change",
-                      table->output.name.to_string()),
-          "mirror into a schema that is not captured (`mirror: { schema: … }`) or into another "
-          "database"};
-    }
-    if (prepared_.insert(table).second) {
-      driver_.prepare_table(table,
-                            position_.empty() ? MissingTable::kCreate : MissingTable::kRefuse);
-    }
-    if (copying && copying_.insert(table).second) {
-      driver_.prepare_copy(*table, options_.existing_rows);
-    }
+bool ApplyStep::is_prepared(const SinkConfigPtr& table, bool copying) const {
+  return prepared_.contains(table) && (!copying || copying_.contains(table));
+}
+
+void ApplyStep::prepare(const SinkConfigPtr& table, bool copying) {
+  if (is_captured_ && is_captured_(table->output.name)) {
+    throw Error{ErrorKind::kOperator,
+                fmt::format("table {} is captured from this very database: what is written to it "
+                            "would come back as a change",
+                            table->output.name.to_string()),
+                "mirror into a schema that is not captured (`mirror: { schema: … }`) or into "
+                "another database"};
+  }
+  if (!prepared_.contains(table)) {
+    tables_.prepare(table, position_.empty() ? MissingTable::kCreate : MissingTable::kRefuse);
+    prepared_.insert(table);
+  }
+  if (copying && copying_.insert(table).second) {
+    driver_.prepare_copy(*table, options_.existing_rows);
   }
 }
 
@@ -383,11 +407,13 @@ StepOutcome ApplyStep::failed(const Error& error) {
 
   const Duration delay = backoff_.next();
   retry_at_ = clock_.now() + delay;
+  const bool paused = error.kind() == ErrorKind::kPaused;
   log_->warn(
-      "sink unavailable sink={} attempt={} retry_in={}ms error=\"{}\"", sink_, backoff_.attempts(),
+      "{} sink={} attempt={} retry_in={}ms error=\"{}\"",
+      paused ? "table paused, and what follows it" : "sink unavailable", sink_, backoff_.attempts(),
       std::chrono::duration_cast<std::chrono::milliseconds>(delay).count(), error.describe());
   progress_.update([&](SinkStatus& status) {
-    status.state = "retrying";
+    status.state = paused ? "paused" : "retrying";
     status.error = error.describe();
   });
   return StepOutcome::waiting(*retry_at_);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <optional>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "base/backoff.hpp"
@@ -16,6 +17,7 @@
 #include "core/batch_context.hpp"
 #include "pipeline/capture_step.hpp"
 #include "pipeline/progress.hpp"
+#include "pipeline/schema_follower.hpp"
 #include "pipeline/sink_driver.hpp"
 #include "pipeline/transformer.hpp"
 
@@ -95,7 +97,9 @@ class ApplyStep {
   bool wants(const Transaction& transaction) const;
   void apply_batch();
   void write_batch();
-  void prepare(const DataSet& data, bool copying);
+  bool is_prepared(const SinkConfigPtr& table, bool copying) const;
+  void write_operations(std::span<const Sink> operations, bool copying);
+  void prepare(const SinkConfigPtr& table, bool copying);
   void commit_batch();
   void finish_batch();
   void recovered();
@@ -138,6 +142,7 @@ class ApplyStep {
   bool earlier_portions_gone_ = false;  // batch_ alone does not make up its transaction
   bool skipping_portions_ = false;      // the sink holds the transaction whose portions arrive
 
+  SchemaFollower tables_;
   // Output tables ready in the sink since the last connect(), and those that a copy has begun with.
   std::set<SinkConfigPtr> prepared_;
   std::set<SinkConfigPtr> copying_;

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,12 @@ struct Finding {
   std::string remedy;  // a statement or setting to paste; empty when there is nothing to mend
   ErrorKind kind = ErrorKind::kOperator;  // with kError: what the daemon would stop with
 
+  // What mends it without a decision of a person's, one statement each, in their order. Run by
+  // `headgate check --apply` where `place` says: "source", or "sink NAME". Nothing that loses data,
+  // rewrites a table or has a sensible alternative is among them; that stands in `remedy` alone.
+  std::vector<std::string> statements{};
+  std::string place{};
+
   static Finding ok(std::string what) { return {Level::kOk, std::move(what), {}, {}}; }
   static Finding planned(std::string what, std::string statement) {
     return {Level::kPlanned, std::move(what), std::move(statement), {}};
@@ -37,9 +44,20 @@ struct Finding {
   static Finding from(const Error& error) {
     return {Level::kError, error.what(), error.hint(), error.kind()};
   }
+
+  // The same finding with the statements that mend it.
+  Finding mended_by(std::string where, std::vector<std::string> sql) && {
+    place = std::move(where);
+    statements = std::move(sql);
+    return std::move(*this);
+  }
 };
 
 using Findings = std::vector<Finding>;
+
+inline void append(Findings& all, Findings more) {
+  all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+}
 
 // Throws the first error among `findings`, if there is one.
 inline void require(const Findings& findings) {

@@ -12,7 +12,7 @@
 namespace headgate {
 
 struct SinkStatus {
-  std::string state = "starting";  // starting, copying, streaming, retrying, stopped
+  std::string state = "starting";  // starting, copying, streaming, retrying, paused, stopped
   Position applied;                // committed in the sink
   Position durable;  // committed there and safe from a power cut; never past `applied`
   std::uint64_t transactions = 0;  // applied since start, without skipped and empty ones

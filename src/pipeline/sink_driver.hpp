@@ -6,12 +6,14 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "core/position.hpp"
 #include "core/transaction.hpp"
 #include "pipeline/finding.hpp"
 #include "pipeline/sink_operation.hpp"
+#include "pipeline/table_record.hpp"
 
 namespace headgate {
 
@@ -40,6 +42,15 @@ struct SinkPosition {
 struct CommitMark {
   Position position;       // the end of its last source transaction
   WallTime commit_time{};  // of that transaction at the source
+};
+
+// How a sink's table is brought in line with the source's.
+struct AlterationPlan {
+  // To be run in this order, in one transaction.
+  std::vector<std::string> statements;
+  // Why headgate must not run them itself; empty when it may. Then they are only what a person
+  // would begin with.
+  std::string obstacle;
 };
 
 // Writes whole source transactions to one database, its position in the same transaction (I1, I3),
@@ -83,6 +94,32 @@ class SinkDriver {
   //
   // Throws Error{kOperator} that names the difference and the statement that mends it.
   virtual void prepare_table(const SinkConfigPtr& table, MissingTable missing) = 0;
+
+  // What the sink remembers of the tables that it mirrors (headgate_tables), each of the last
+  // remember_table() that was committed. REQUIRES: connect() succeeded, no open transaction.
+  virtual TableRecords known_tables() { return {}; }
+
+  // Within begin() … commit(): keeps `record`, in place of the one with the same id.
+  virtual void remember_table(const TableRecord&) {}
+
+  // What a person runs to say that a table is in order again as it is: it removes the record.
+  virtual std::string forget_statement(const TableRecord&) const { return {}; }
+
+  // How to bring the table of `before` to what `now` describes. Only asks. Called with an open
+  // transaction, as the next two.
+  virtual AlterationPlan plan_alteration(const SinkConfig& /*now*/, const TableRecord& /*before*/) {
+    return {};
+  }
+
+  // How to make room for `now` in a table that holds the rows of another one, `occupant`.
+  virtual AlterationPlan plan_replacement(const SinkConfig& /*now*/,
+                                          const TableRecord& /*occupant*/) {
+    return {};
+  }
+
+  // Runs a plan without an obstacle. Throws Error{kOperator} when the sink refuses it (a view, a
+  // missing privilege).
+  virtual void alter_table(const AlterationPlan&) {}
 
   // Prepares a table for the rows of its first copy, after prepare_table(). Throws Error{kOperator}
   // when it holds rows and `existing` is kRefuse.

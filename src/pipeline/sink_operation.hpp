@@ -21,6 +21,14 @@ enum class OnConflict : std::uint8_t {
   kError,      // a row error
 };
 
+// What to do when the source has altered a table that the sink holds.
+enum class SchemaChanges : std::uint8_t {
+  kApply,   // alter the sink's table likewise, in its place among the rows; pause where that cannot
+            // be done
+  kPause,   // wait for a person to alter it
+  kIgnore,  // leave it as it is: new columns are not written
+};
+
 // An output table: where rows go and under which key. Built once per table and schema version,
 // shared by all operations on it, never changed afterwards.
 struct SinkConfig {
@@ -30,7 +38,12 @@ struct SinkConfig {
   // Name, columns in the order of the operations' rows, and the key (`output.key`; empty: append).
   TableSchema output;
 
+  // The table of the source whose rows these are, under its name there; empty where the rows are
+  // not those of one table.
+  TableName source;
+
   OnConflict on_conflict = OnConflict::kOverwrite;
+  SchemaChanges schema_changes = SchemaChanges::kApply;
 
   std::vector<std::string> primary_key() const;
 };

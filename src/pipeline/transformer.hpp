@@ -19,6 +19,11 @@ class Transformer {
  public:
   virtual ~Transformer() = default;
 
+  // True when `transaction` describes a table otherwise than transform() has seen it last, or one
+  // that it has not seen: it then begins a batch, so that what may have to wait holds nothing up
+  // that came before it.
+  virtual bool alters_tables(const Transaction&) const { return false; }
+
   // Appends to `out` the operations that the changes of `transaction` become for the sink of
   // `context`, in order, and the output tables of every table involved in it. `out` may point into
   // the transaction afterwards.

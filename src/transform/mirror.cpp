@@ -6,13 +6,15 @@
 #include <fmt/format.h>
 
 #include "base/error.hpp"
+#include "pipeline/table_record.hpp"
 
 namespace headgate {
 namespace {
 
-// The same description but for the name, which the mirror may have changed.
-bool describes(const TableSchema& source, const TableSchema& output) {
-  return source.columns == output.columns && source.key == output.key;
+// Made from an equal description.
+bool describes(const TableSchema& source, const SinkConfig& config) {
+  return source.name == config.source && source.columns == config.output.columns &&
+         source.key == config.output.key;
 }
 
 }  // namespace
@@ -37,34 +39,51 @@ void Mirror::transform(const TransformContext& context, const Transaction& trans
   }
 }
 
+bool Mirror::alters_tables(const Transaction& transaction) const {
+  const auto& tables = transaction.involved_tables();
+  return std::any_of(tables.begin(), tables.end(), [&](const TableSchemaPtr& schema) {
+    const auto known = targets_.find(record_id(*schema));
+    return known == targets_.end() ||
+           (known->second.described_by != schema && !describes(*schema, *known->second.config));
+  });
+}
+
 const SinkConfigPtr& Mirror::config_for(const TransformContext& context,
                                         const TableSchemaPtr& schema) {
-  Target& target = targets_[schema->name];
+  const std::string id = record_id(*schema);
+  Target& target = targets_[id];
   if (target.described_by == schema) {
     return target.config;
   }
-  if (!target.config || !describes(*schema, target.config->output)) {
+  if (!target.config || !describes(*schema, *target.config)) {
     auto config = std::make_shared<SinkConfig>();
     config->name = schema->name.to_string();
     config->database = context.sink;
+    config->source = schema->name;
     config->output = *schema;
     config->output.name = target_name(schema->name);
-    claim(config->output.name, schema->name);
+    config->schema_changes = options_.schema_changes;
+    claim(config->output.name, id, schema->name);
     target.config = std::move(config);
   }
   target.described_by = schema;
   return target.config;
 }
 
-// Two tables of the source in one of the sink would overwrite each other's rows.
-void Mirror::claim(const TableName& target, const TableName& source) {
-  const auto [place, added] = sources_.try_emplace(target, source);
-  if (!added && place->second != source) {
-    throw Error{ErrorKind::kOperator,
-                fmt::format("tables {} and {} of the source would both be {} in the sink",
-                            place->second.to_string(), source.to_string(), target.to_string()),
-                "leave one of them out of `tables`, or mirror without `schema`"};
+// Two tables of the source in one of the sink would overwrite each other's rows. One that has given
+// its name up, renamed or dropped, is no longer in the way; whose rows are in the sink's table,
+// the sink itself remembers.
+void Mirror::claim(const TableName& target, const std::string& id, const TableName& source) {
+  std::erase_if(claims_, [&](const auto& entry) { return entry.second.id == id; });
+  const auto [place, added] = claims_.try_emplace(target, Claim{id, source});
+  if (added || place->second.source == source) {
+    place->second.id = id;
+    return;
   }
+  throw Error{ErrorKind::kOperator,
+              fmt::format("tables {} and {} of the source would both be {} in the sink",
+                          place->second.source.to_string(), source.to_string(), target.to_string()),
+              "leave one of them out of `tables`, or mirror without `schema`"};
 }
 
 TableName Mirror::target_name(const TableName& source) const {

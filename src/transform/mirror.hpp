@@ -24,11 +24,12 @@ class Mirror final : public Transformer {
 
   void transform(const TransformContext& context, const Transaction& transaction,
                  const BatchContext& batch, DataSet& out) override;
+  bool alters_tables(const Transaction& transaction) const override;
 
  private:
   const SinkConfigPtr& config_for(const TransformContext& context, const TableSchemaPtr& schema);
   TableName target_name(const TableName& source) const;
-  void claim(const TableName& target, const TableName& source);
+  void claim(const TableName& target, const std::string& id, const TableName& source);
 
   MirrorOptions options_;
   SinkNaming naming_;
@@ -39,9 +40,14 @@ class Mirror final : public Transformer {
     SinkConfigPtr config;
     TableSchemaPtr described_by;
   };
-  std::map<TableName, Target> targets_;
-  std::map<TableName, TableName>
-      sources_;  // by the sink's name: which table of the source is there
+  std::map<std::string, Target> targets_;  // by record_id()
+
+  // By the sink's name: which table of the source is there.
+  struct Claim {
+    std::string id;
+    TableName source;
+  };
+  std::map<TableName, Claim> claims_;
 };
 
 }  // namespace headgate

@@ -4,12 +4,17 @@
 
 #include <string>
 
+#include "pipeline/sink_operation.hpp"
+
 namespace headgate {
 
 struct MirrorOptions {
   // The sink's schema for all mirrored tables; empty: each keeps the source's. A sink without
   // schemas (SQLite) keeps `public` tables under their bare name and others as `schema.table`.
   std::string schema;
+
+  // Of all sinks of a pipeline.
+  SchemaChanges schema_changes = SchemaChanges::kApply;
 };
 
 }  // namespace headgate

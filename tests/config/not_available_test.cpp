@@ -47,7 +47,6 @@ TEST_CASE("keys whose feature does not exist are refused when they ask for it") 
   };
   check_mistakes({
       refused("new_tables: ignore", "new_tables", "ignore (only snapshot)"),
-      refused("schema_changes: pause", "schema_changes", "pause (only apply)"),
       refused("isolation: table", "isolation", "table (only pipeline)"),
       refused("cdc: { gate: timed }", "cdc.gate", "timed (only strict)"),
       refused("cdc: { allow_torn_transactions: true }", "cdc.allow_torn_transactions",

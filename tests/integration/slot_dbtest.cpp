@@ -6,6 +6,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -93,7 +94,11 @@ TEST_CASE("a slot that is in use is waited for") {
   wait_until("the other reader", 30s, [&] { return setup.slot("active") == "t"; });
   setup.daemon().start();
   wait_until("the daemon to say so", 30s,
-             [&] { return says(setup.daemon().log(), "is active for PID"); });
+             [&] { return says(setup.daemon().log(), "slot headgate_test is in use by"); });
+  CHECK(says(setup.daemon().log(), "pg_recvlogical"));
+  const RunResult check = setup.daemon().command({"check"});
+  CHECK(check.status->ok());
+  CHECK(says(check.out, "warn  source: replication slot headgate_test is in use by"));
   CHECK(setup.daemon().running());
   reader.kill();
   setup.on_source("INSERT INTO public.items VALUES (2, 'two')");
@@ -101,25 +106,191 @@ TEST_CASE("a slot that is in use is waited for") {
   CHECK(setup.differences({"public.items"}) == "");
 }
 
+namespace {
+
+// Neither the daemon nor check goes on, and both say `words`; nothing reaches a sink meanwhile.
+void check_position_lost(Mirrored& setup, const std::string& words) {
+  const std::size_t said = setup.daemon().log().size();
+  const auto sink = [&] {
+    return PgSession(setup.sink().conninfo())
+        .value("SELECT count(*) || ' ' || max(position) FROM public.items, headgate_positions");
+  };
+  const std::string before = sink();
+  setup.daemon().start();
+  CHECK(setup.daemon().wait_exit().code == 76);
+  const std::string log = setup.daemon().log().substr(said);
+  INFO(log);
+  CHECK(says(log, words));
+  CHECK(says(log, "start again with a new copy"));
+  CHECK_FALSE(says(log, "capturer opened"));  // before START_REPLICATION
+  CHECK(sink() == before);
+  const RunResult check = setup.daemon().command({"check"});
+  CHECK(check.status->code == 76);
+  CHECK(says(check.out, words));
+}
+
+}  // namespace
+
 TEST_CASE("a slot that is gone, or made anew, is a gap that is named before anything is read") {
   Mirrored setup;
   CHECK(setup.daemon().terminate().ok());
   setup.on_source(std::string("SELECT pg_drop_replication_slot('") + kSlot + "')");
   setup.on_source("INSERT INTO public.items VALUES (2, 'missed')");
   SECTION("gone") {
-    setup.daemon().start();
-    CHECK(setup.daemon().wait_exit().code == 76);
-    CHECK(says(setup.daemon().log(), "replication slot headgate_test does not exist"));
+    check_position_lost(setup, "replication slot headgate_test does not exist");
   }
   SECTION("made anew") {
     setup.on_source(std::string("SELECT pg_create_logical_replication_slot('") + kSlot +
                     "', 'pgoutput')");
-    setup.daemon().start();
-    CHECK(setup.daemon().wait_exit().code == 76);
-    CHECK(says(setup.daemon().log(), "what lies between is no longer sent"));
+    check_position_lost(setup, "what lies between is no longer sent");
   }
+}
+
+// The walsender is ended and the slot taken from under it, as an administrator in need of disk
+// space does.
+TEST_CASE("a slot that is dropped under a running daemon, or made anew, stops it") {
+  Mirrored setup;
+  const bool anew = GENERATE(false, true);
+  wait_until("the slot to be dropped", 60s, [&] {
+    setup.on_source(
+        "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active");
+    try {
+      setup.on_source(std::string("SELECT pg_drop_replication_slot('") + kSlot + "')");
+      return true;
+    } catch (const PgError&) {
+      return false;  // the daemon was faster
+    }
+  });
+  setup.on_source("INSERT INTO public.items VALUES (2, 'missed')");
+  if (anew) {
+    // May come after the daemon has looked already, and found none: a gap as well.
+    setup.on_source(std::string("SELECT pg_create_logical_replication_slot('") + kSlot +
+                    "', 'pgoutput')");
+  }
+  CHECK(setup.daemon().wait_exit().code == 76);
+  CHECK(PgSession(setup.sink().conninfo())
+            .value("SELECT count(*) FROM public.items WHERE id = 2") == "0");
+}
+
+// max_slot_wal_keep_size protects the source's disk at our expense.
+TEST_CASE("a slot whose log was removed is lost, and its loss is named with the setting") {
+  Mirrored setup;
+  CHECK(setup.daemon().terminate().ok());
+  setup.on_source("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'");
+  setup.on_source("SELECT pg_reload_conf()");
   const RunResult check = setup.daemon().command({"check"});
-  CHECK(check.status->code == 76);
+  CHECK(check.status->ok());
+  CHECK(says(check.out, "warn  source: max_slot_wal_keep_size is 1 MB"));
+  wait_until("the slot to be lost", 60s, [&] {
+    setup.on_source("INSERT INTO public.other SELECT i, 'x' FROM generate_series(1, 10) i "
+                    "ON CONFLICT DO NOTHING");
+    setup.on_source("SELECT pg_switch_wal()");
+    setup.on_source("CHECKPOINT");
+    return setup.slot("wal_status") == "lost";
+  });
+  check_position_lost(setup, "replication slot headgate_test is lost: the server has removed log");
+  CHECK(says(setup.daemon().log(), "max_slot_wal_keep_size"));
+}
+
+// PostgreSQL 18 and later.
+TEST_CASE("a slot that was idle for too long is lost, and its loss is named with the setting") {
+  Mirrored setup;
+  if (std::stoi(setup.ask_source("SHOW server_version_num")) < 180000) {
+    return;
+  }
+  CHECK(setup.daemon().terminate().ok());
+  setup.on_source("ALTER SYSTEM SET idle_replication_slot_timeout = '1s'");
+  setup.on_source("SELECT pg_reload_conf()");
+  const RunResult check = setup.daemon().command({"check"});
+  CHECK(says(check.out, "warn  source: idle_replication_slot_timeout is 1 s"));
+  wait_until("the slot to be lost", 60s, [&] {
+    setup.on_source("CHECKPOINT");
+    return setup.slot("wal_status") == "lost";
+  });
+  check_position_lost(setup, "lost: nobody read it for longer than idle_replication_slot_timeout");
+}
+
+// A server that restarts can come back with an older confirmed position: it is saved rarely, and a
+// checkpoint need not know of it. Here an old copy of the slot takes its place.
+TEST_CASE("a slot whose position went back is no gap, and nothing is applied twice") {
+  Mirrored setup;
+  CHECK(setup.daemon().terminate().ok());
+  setup.on_source(std::string("SELECT pg_copy_logical_replication_slot('") + kSlot + "', 'kept')");
+  setup.on_source(
+      "CREATE TABLE public.counted (n integer);"
+      "ALTER PUBLICATION headgate_test SET (publish = 'insert, update, delete, truncate')");
+  for (int round = 0; round < 2; ++round) {
+    setup.daemon().start();
+    setup.on_source("INSERT INTO public.items SELECT max(id) + 1, 'new' FROM public.items");
+    setup.on_source("UPDATE public.items SET id = id + 1000, t = t || '+' WHERE id < 1000");
+    setup.catch_up();
+    CHECK(setup.differences({"public.items"}) == "");
+    CHECK(setup.daemon().terminate().ok());
+    setup.source().restart();
+    const std::string ahead = setup.slot("confirmed_flush_lsn");
+    setup.on_source(std::string("SELECT pg_drop_replication_slot('") + kSlot + "')");
+    setup.on_source(std::string("SELECT pg_copy_logical_replication_slot('kept', '") + kSlot +
+                    "')");
+    CHECK(setup.slot("confirmed_flush_lsn < '" + ahead + "'") == "t");
+  }
+  CHECK(setup.daemon().command({"check"}).status->ok());
+  setup.daemon().start();
+  setup.on_source("DELETE FROM public.items WHERE id = 1001");
+  setup.catch_up();
+  CHECK(setup.differences({"public.items"}) == "");
+  CHECK_FALSE(says(setup.daemon().log(), "position_lost"));
+}
+
+// Each sink for itself: the other one has moved on, and its position has let the slot move on, too.
+TEST_CASE("a sink that was restored to before what the slot has discarded is named") {
+  Mirrored setup;
+  CHECK(setup.daemon().terminate().ok());
+  const std::string file = setup.sqlite_path();
+  const std::string backup = file + ".backup";
+  std::filesystem::copy_file(file, backup);
+  const std::string stand = setup.slot("confirmed_flush_lsn");
+  setup.daemon().start();
+  setup.on_source("INSERT INTO public.items VALUES (2, 'two')");
+  setup.catch_up();
+  CHECK(setup.daemon().terminate().ok());
+  REQUIRE(setup.slot("confirmed_flush_lsn > '" + stand + "'") == "t");
+  for (const char* suffix : {"-wal", "-shm"}) {
+    std::filesystem::remove(file + suffix);
+  }
+  std::filesystem::rename(backup, file);
+  check_position_lost(setup, "and sink file stands at");
+  CHECK_FALSE(says(setup.daemon().log(), "and sink server stands at"));
+}
+
+// The server takes any position for true that a reader confirms (postgres-cdc.md, 5.2), and sends
+// nothing of what commits before it.
+TEST_CASE("a slot that stands behind the end of the server's log is refused before the first copy") {
+  MirrorSetup setup({"public.items"});
+  PgSession source(setup.source().conninfo());
+  source.execute("CREATE TABLE public.items (id integer PRIMARY KEY, t text)");
+  source.execute(std::string("SELECT pg_create_logical_replication_slot('") + kSlot +
+                 "', 'pgoutput')");
+  SpawnOptions confirm;
+  confirm.argv = {ThrowawayCluster::program("pg_recvlogical"),
+                  "-d", setup.source().conninfo(), "-S", kSlot, "--start", "-f", "/dev/null",
+                  "--startpos", "7FFFFFFF/0", "-o", "proto_version=1", "-o",
+                  "publication_names=headgate_test"};
+  source.execute("CREATE PUBLICATION headgate_test FOR TABLE public.items, public.sync_marker");
+  Subprocess reader(confirm);
+  wait_until("the position to be confirmed", 30s, [&] {
+    return source.value("SELECT confirmed_flush_lsn > pg_current_wal_lsn() FROM "
+                        "pg_replication_slots") == "t";
+  });
+  reader.kill();
+  wait_until("the reader to be gone", 30s, [&] {
+    return source.value("SELECT count(*) FROM pg_replication_slots WHERE active") == "0";
+  });
+  const RunResult check = setup.daemon().command({"check"});
+  INFO(check.out);
+  CHECK(check.status->code == 77);
+  CHECK(says(check.out, "what commits until then would not be sent"));
+  setup.daemon().start();
+  CHECK(setup.daemon().wait_exit().code == 77);
 }
 
 TEST_CASE("a sink of another source is refused") {

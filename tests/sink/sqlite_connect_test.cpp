@@ -45,7 +45,7 @@ TEST_CASE("a new file becomes a database in WAL mode with our tables") {
   CHECK(fixture.rows("SELECT name, strict FROM pragma_table_list WHERE schema = 'main' AND name "
                      "LIKE 'headgate%'"
                      " ORDER BY name") ==
-        Strings{"'headgate_applied'|1", "'headgate_positions'|1"});
+        Strings{"'headgate_applied'|1", "'headgate_positions'|1", "'headgate_tables'|1"});
   CHECK(fixture.value("SELECT application_id FROM pragma_application_id") == "0");
 }
 

@@ -59,6 +59,26 @@ TEST_CASE("a sink ahead of the server's log was written by a server that is no m
   CHECK(problems(slot_at(0x500), sinks_at({kLogEnd + 1})) == Kinds{ErrorKind::kPositionLost});
 }
 
+TEST_CASE("a slot ahead of the server's log would swallow what commits until then") {
+  CHECK(problems(slot_at(kLogEnd), {}).empty());
+  CHECK(problems(slot_at(kLogEnd + 1), {}) == Kinds{ErrorKind::kOperator});
+  CHECK(problems(slot_at(kLogEnd + 1), sinks_at({0x500})).front() == ErrorKind::kPositionLost);
+}
+
+TEST_CASE("a slot in use is waited for, and its reader named") {
+  SlotState slot = slot_at(0x500);
+  CHECK_NOTHROW(require_unread(slot, "headgate"));
+  slot.active_pid = 7;
+  slot.reader = "server process 7 (app)";
+  try {
+    require_unread(slot, "headgate");
+    FAIL("it is in use");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kTransient);
+    CHECK_THAT(error.what(), Catch::Contains("server process 7 (app)"));
+  }
+}
+
 TEST_CASE("a missing slot is a gap only for those who stand somewhere") {
   CHECK(problems(std::nullopt, {}).empty());
   CHECK(problems(std::nullopt, sinks_at({0x500})) == Kinds{ErrorKind::kPositionLost});
@@ -69,6 +89,32 @@ TEST_CASE("a slot that was lost, is somebody else's or is not ready is said to b
   SECTION("lost") {
     slot.wal_status = "lost";
     CHECK(problems(slot, sinks_at({0x500})) == Kinds{ErrorKind::kPositionLost});
+  }
+  SECTION("lost before any sink stood on it: a new one costs nothing") {
+    slot.wal_status = "lost";
+    const Findings findings = check_slot(slot, "headgate", "shop", kLogEnd, {});
+    REQUIRE(findings.size() == 1);
+    CHECK(findings[0].kind == ErrorKind::kOperator);
+    CHECK(findings[0].statements ==
+          std::vector<std::string>{"SELECT pg_drop_replication_slot('headgate')"});
+  }
+  SECTION("lost, with sinks on it: no statement is safe to run") {
+    slot.wal_status = "lost";
+    CHECK(check_slot(slot, "headgate", "shop", kLogEnd, sinks_at({0x500})).at(0).statements.empty());
+  }
+  SECTION("invalidated for another reason") {
+    for (const char* reason : {"rows_removed", "wal_level_insufficient", "idle_timeout", "new"}) {
+      slot.invalidation_reason = reason;
+      CHECK(problems(slot, sinks_at({0x500})) == Kinds{ErrorKind::kPositionLost});
+    }
+  }
+  SECTION("temporary") {
+    slot.temporary = true;
+    CHECK(problems(slot, sinks_at({0x500})) == Kinds{ErrorKind::kOperator});
+  }
+  SECTION("two-phase") {
+    slot.two_phase = true;
+    CHECK(problems(slot, {}) == Kinds{ErrorKind::kOperator});
   }
   SECTION("another plugin") {
     slot.plugin = "wal2json";

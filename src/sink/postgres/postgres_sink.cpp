@@ -10,6 +10,7 @@
 #include "base/check.hpp"
 #include "base/deliberate_break.hpp"
 #include "pipeline/net_effect.hpp"
+#include "sink/postgres/table_alterer.hpp"
 
 namespace headgate::sink::postgres {
 namespace {
@@ -31,7 +32,7 @@ std::string milliseconds(Duration duration) {
 }  // namespace
 
 PostgresSink::PostgresSink(Options options, Logger log)
-    : options_(std::move(options)), log_(std::move(log)), positions_(options_) {}
+    : options_(std::move(options)), log_(std::move(log)), positions_(options_), registry_(options_) {}
 
 pq::ConnectOptions PostgresSink::connect_options() const {
   pq::ConnectOptions connect;
@@ -58,36 +59,6 @@ pq::ConnectOptions PostgresSink::connect_options() const {
   return connect;
 }
 
-SinkPosition PostgresSink::check(Findings& findings) {
-  pq::Connection connection(connect_options());
-  const std::string role = "sink " + options_.name + ": ";
-  const pq::Result server = connection.exec(
-      "SELECT current_setting('server_version'), pg_is_in_recovery(), current_user, "
-      "has_schema_privilege($1, 'CREATE'), has_database_privilege(current_database(), 'CREATE'), "
-      "current_setting('synchronous_commit')",
-      {options_.own_schema}, "read the server's settings");
-  findings.push_back(Finding::ok(role + "PostgreSQL " + server.text(0, 0)));
-  if (server.boolean(0, 1)) {
-    findings.push_back(
-        Finding::error(role + "the server is a standby and cannot be written to",
-                       "point dsn to the primary (target_session_attrs=read-write)"));
-  }
-  const auto position = positions_.read(connection);
-  if (!position && !server.boolean(0, 3)) {
-    findings.push_back(Finding::error(
-        fmt::format("{}user {} may not create headgate_positions in schema {}", role,
-                    server.value(0, 2), options_.own_schema),
-        fmt::format("GRANT CREATE ON SCHEMA {} TO {};", pq::quote_identifier(options_.own_schema),
-                    pq::quote_identifier(server.value(0, 2)))));
-  } else if (!server.boolean(0, 4)) {
-    findings.push_back(Finding::warning(
-        fmt::format("{}user {} may not create schemas: those of the mirrored tables must be there",
-                    role, server.value(0, 2)),
-        {}));
-  }
-  return position.value_or(SinkPosition{});
-}
-
 SinkPosition PostgresSink::connect() {
   disconnect();
   connection_ = std::make_unique<pq::Connection>(connect_options());
@@ -105,6 +76,7 @@ SinkPosition PostgresSink::connect() {
   take_session_lock();
   locking_session_ = state.integer(0, 2);
   positions_.create(*connection_);
+  registry_.create(*connection_);
   return positions_.take_over(*connection_);
 }
 
@@ -171,6 +143,34 @@ void PostgresSink::prepare_table(const SinkConfigPtr& table, MissingTable missin
   tables_[table.get()] = {
       std::make_unique<TableWriter>(*connection_, table, std::move(target), ++tables_prepared_),
       false};
+}
+
+TableRecords PostgresSink::known_tables() {
+  require_connection();
+  return registry_.read(*connection_);
+}
+
+void PostgresSink::remember_table(const TableRecord& record) {
+  registry_.write(*connection_, record);
+}
+
+std::string PostgresSink::forget_statement(const TableRecord& record) const {
+  return registry_.forget_statement(record);
+}
+
+AlterationPlan PostgresSink::plan_alteration(const SinkConfig& now, const TableRecord& before) {
+  return postgres::plan_alteration(*connection_, now, before);
+}
+
+AlterationPlan PostgresSink::plan_replacement(const SinkConfig& now, const TableRecord& occupant) {
+  return postgres::plan_replacement(*connection_, now, occupant);
+}
+
+// In the transaction of the rows that come with it: PostgreSQL's DDL is transactional.
+void PostgresSink::alter_table(const AlterationPlan& plan) {
+  for (const std::string& statement : plan.statements) {
+    connection_->exec(statement, "alter a table");
+  }
 }
 
 void PostgresSink::prepare_copy(const SinkConfig& table, ExistingRows existing) {

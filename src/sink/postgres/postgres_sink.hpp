@@ -11,6 +11,7 @@
 #include "pipeline/sink_driver.hpp"
 #include "sink/postgres/options.hpp"
 #include "sink/postgres/position_table.hpp"
+#include "sink/postgres/table_registry.hpp"
 #include "sink/postgres/table_writer.hpp"
 
 namespace headgate::sink::postgres {
@@ -26,6 +27,12 @@ class PostgresSink final : public SinkDriver {
   std::string place() override;
   void begin() override;
   void prepare_table(const SinkConfigPtr& table, MissingTable missing) override;
+  TableRecords known_tables() override;
+  void remember_table(const TableRecord& record) override;
+  std::string forget_statement(const TableRecord& record) const override;
+  AlterationPlan plan_alteration(const SinkConfig& now, const TableRecord& before) override;
+  AlterationPlan plan_replacement(const SinkConfig& now, const TableRecord& occupant) override;
+  void alter_table(const AlterationPlan& plan) override;
   void prepare_copy(const SinkConfig& table, ExistingRows existing) override;
   void write(std::span<const Sink> operations) override;
   void copy(std::span<const Sink> operations) override;
@@ -53,6 +60,7 @@ class PostgresSink final : public SinkDriver {
   Options options_;
   Logger log_;
   PositionTable positions_;
+  TableRegistry registry_;
 
   // Of the present connection.
   std::unique_ptr<pq::Connection> connection_;

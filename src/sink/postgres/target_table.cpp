@@ -10,20 +10,6 @@
 namespace headgate::sink::postgres {
 namespace {
 
-std::string quoted(const TableName& name) {
-  return pq::quote_identifier(name.schema) + "." + pq::quote_identifier(name.table);
-}
-
-// The source's type where the sink knows it, text otherwise (a user's enum, an extension).
-std::string sink_type(pq::Connection& connection, const Column& column) {
-  if (column.type_oid != 0 && column.type_oid < 16384) {
-    return column.native_type;
-  }
-  const pq::Result known = connection.exec("SELECT to_regtype($1) IS NOT NULL",
-                                           {column.native_type}, "look up a column type");
-  return known.boolean(0, 0) ? column.native_type : "text";
-}
-
 void create_table(pq::Connection& connection, const SinkConfig& config) {
   const TableSchema& output = config.output;
   std::string columns;
@@ -49,7 +35,7 @@ void create_table(pq::Connection& connection, const SinkConfig& config) {
     if (!has_schema) {
       connection.exec("CREATE SCHEMA " + schema_name, doing);
     }
-    connection.exec(fmt::format("CREATE TABLE {} ({})", quoted(output.name), columns), doing);
+    connection.exec(fmt::format("CREATE TABLE {} ({})", quoted_table(output.name), columns), doing);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kOperator) {
       throw;
@@ -60,7 +46,7 @@ void create_table(pq::Connection& connection, const SinkConfig& config) {
                                                        schema_name, connection.quoted_user());
     throw Error{error.kind(), error.what(),
                 fmt::format("{} or create the table yourself: CREATE TABLE {} ({});", grant,
-                            quoted(output.name), columns)};
+                            quoted_table(output.name), columns)};
   }
 }
 
@@ -171,7 +157,7 @@ void check_key(pq::Connection& connection, std::uint32_t oid, const SinkConfig& 
   throw Error{ErrorKind::kOperator,
               fmt::format("table {} has no unique index on its key ({})",
                           config.output.name.to_string(), key),
-              fmt::format("ALTER TABLE {} ADD PRIMARY KEY ({});", quoted(config.output.name), key)};
+              fmt::format("ALTER TABLE {} ADD PRIMARY KEY ({});", quoted_table(config.output.name), key)};
 }
 
 void check_extra_columns(const std::vector<SinkColumn>& present, const SinkConfig& config) {
@@ -184,7 +170,7 @@ void check_extra_columns(const std::vector<SinkColumn>& present, const SinkConfi
           fmt::format("table {} has column {} that the source has not, NOT NULL and without "
                       "a default",
                       config.output.name.to_string(), column.name),
-          fmt::format("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL;", quoted(config.output.name),
+          fmt::format("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL;", quoted_table(config.output.name),
                       pq::quote_identifier(column.name))};
     }
   }
@@ -205,26 +191,39 @@ TargetTable::TargetColumn match_column(pq::Connection& connection, const SinkCon
                     wanted.native_type),
         fmt::format("ALTER TABLE {} ADD COLUMN {} {}; and fill it for the rows that are there "
                     "as the source did",
-                    quoted(table), pq::quote_identifier(wanted.name), want_type)};
+                    quoted_table(table), pq::quote_identifier(wanted.name), want_type)};
   }
   if (found->generated) {
     throw Error{ErrorKind::kOperator,
                 fmt::format("column {} of table {} is generated in the sink and sent by the source",
                             wanted.name, table.to_string()),
-                fmt::format("ALTER TABLE {} ALTER COLUMN {} DROP EXPRESSION;", quoted(table),
+                fmt::format("ALTER TABLE {} ALTER COLUMN {} DROP EXPRESSION;", quoted_table(table),
                             pq::quote_identifier(wanted.name))};
   }
   if (!holds(found->type, want_type)) {
     throw Error{ErrorKind::kOperator,
                 fmt::format("column {} of table {} is {}, and the source sends {}", wanted.name,
                             table.to_string(), found->type, wanted.native_type),
-                fmt::format("ALTER TABLE {} ALTER COLUMN {} TYPE {};", quoted(table),
+                fmt::format("ALTER TABLE {} ALTER COLUMN {} TYPE {};", quoted_table(table),
                             pq::quote_identifier(wanted.name), want_type)};
   }
   return {pq::quote_identifier(wanted.name), found->type_oid, found->cast_type};
 }
 
 }  // namespace
+
+std::string quoted_table(const TableName& name) {
+  return pq::quote_identifier(name.schema) + "." + pq::quote_identifier(name.table);
+}
+
+std::string sink_type(pq::Connection& connection, const Column& column) {
+  if (column.type_oid != 0 && column.type_oid < 16384) {
+    return column.native_type;
+  }
+  const pq::Result known = connection.exec("SELECT to_regtype($1) IS NOT NULL",
+                                           {column.native_type}, "look up a column type");
+  return known.boolean(0, 0) ? column.native_type : "text";
+}
 
 TargetTable open_target_table(pq::Connection& connection, const SinkConfig& config,
                               MissingTable missing) {
@@ -258,7 +257,7 @@ TargetTable open_target_table(pq::Connection& connection, const SinkConfig& conf
   const std::vector<SinkColumn> present = read_columns(connection, oid);
 
   TargetTable table;
-  table.quoted_name = quoted(name);
+  table.quoted_name = quoted_table(name);
   for (const Column& column : config.output.columns) {
     table.columns.push_back(match_column(connection, config, present, column));
   }

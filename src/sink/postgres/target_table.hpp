@@ -28,6 +28,13 @@ struct TargetTable {
   bool needs_source_order = false;
 };
 
+// `"schema"."table"`.
+std::string quoted_table(const TableName& name);
+
+// The type that holds a column of the source: its own where the sink knows it, text otherwise (a
+// user's enum, an extension).
+std::string sink_type(pq::Connection& connection, const Column& column);
+
 // Looks `config`'s table up and checks that it can hold the rows faithfully; creates it (and its
 // schema) where it is missing and `missing` allows.
 //

@@ -9,6 +9,7 @@
 #include "base/deliberate_break.hpp"
 #include "base/error.hpp"
 #include "db/sqlite/sqlite_error.hpp"
+#include "sink/sqlite/table_alterer.hpp"
 #include "sink/sqlite/database_file.hpp"
 
 namespace headgate::sink::sqlite {
@@ -90,6 +91,8 @@ void SqliteSink::take_over() {
   {
     db::sqlite::Transaction transaction(*connection_);
     PositionTable::create(*connection_);
+    TableRegistry::create(*connection_);
+    registry_.emplace(*connection_, options_.pipeline, options_.name);
     positions_.emplace(*connection_, options_.pipeline, options_.name);
     positions_->raise_epoch(clock_.wall_now());
     const auto row = positions_->read();
@@ -191,6 +194,36 @@ SqliteSink::Table& SqliteSink::table_of(const SinkConfig* config) {
   return *last_table_;
 }
 
+TableRecords SqliteSink::known_tables() {
+  HEADGATE_CHECK(registry_.has_value(), "known_tables() follows connect()");
+  return registry_->read();
+}
+
+void SqliteSink::remember_table(const TableRecord& record) {
+  registry_->write(record);
+}
+
+std::string SqliteSink::forget_statement(const TableRecord& record) const {
+  return sqlite::forget_statement(options_.pipeline, options_.name, record);
+}
+
+AlterationPlan SqliteSink::plan_alteration(const SinkConfig& now, const TableRecord& before) {
+  return sqlite::plan_alteration(*connection_, now, before);
+}
+
+AlterationPlan SqliteSink::plan_replacement(const SinkConfig& now, const TableRecord& occupant) {
+  return sqlite::plan_replacement(now, occupant);
+}
+
+// In the transaction of the rows that come with it: SQLite's DDL is transactional.
+void SqliteSink::alter_table(const AlterationPlan& plan) {
+  for (const std::string& statement : plan.statements) {
+    connection_->execute(statement);
+  }
+  ++schema_generation_;
+  schema_version_ = connection_->query_integer("PRAGMA schema_version");
+}
+
 void SqliteSink::prepare_copy(const SinkConfig& table, ExistingRows existing) {
   Table& target = table_of(&table);
   target.copy_overwrites = existing == ExistingRows::kKeep;
@@ -288,6 +321,7 @@ void SqliteSink::disconnect() noexcept {
   last_table_ = nullptr;
   tables_.clear();
   positions_.reset();
+  registry_.reset();
   // Before the lock: closing may still write (it checkpoints the log).
   connection_.reset();
   lock_.reset();

@@ -19,6 +19,7 @@
 #include "sink/sqlite/options.hpp"
 #include "sink/sqlite/position_table.hpp"
 #include "sink/sqlite/session_lock.hpp"
+#include "sink/sqlite/table_registry.hpp"
 #include "sink/sqlite/table_writer.hpp"
 
 namespace headgate::sink::sqlite {
@@ -44,6 +45,12 @@ class SqliteSink final : public SinkDriver {
   SinkPosition connect() override;
   void begin() override;
   void prepare_table(const SinkConfigPtr& table, MissingTable missing) override;
+  TableRecords known_tables() override;
+  void remember_table(const TableRecord& record) override;
+  std::string forget_statement(const TableRecord& record) const override;
+  AlterationPlan plan_alteration(const SinkConfig& now, const TableRecord& before) override;
+  AlterationPlan plan_replacement(const SinkConfig& now, const TableRecord& occupant) override;
+  void alter_table(const AlterationPlan& plan) override;
   void prepare_copy(const SinkConfig& table, ExistingRows existing) override;
   void write(std::span<const Sink> operations) override;
   void copy(std::span<const Sink> operations) override;
@@ -109,6 +116,7 @@ class SqliteSink final : public SinkDriver {
   std::optional<SessionLock> lock_;
   std::optional<db::sqlite::Connection> connection_;
   std::optional<PositionTable> positions_;
+  std::optional<TableRegistry> registry_;
   SinkPosition known_;  // what the position row must hold: as this driver last read or wrote it
 
   // Prepared since connect(). Schema changes, ours that are rolled back or anybody else's, raise

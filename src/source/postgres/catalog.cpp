@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "core/value_text.hpp"
+#include "source/postgres/column_identity.hpp"
 
 namespace headgate::source::postgres {
 namespace {
@@ -142,7 +143,8 @@ std::vector<CatalogTable> list_tables(pq::Connection& connection) {
 }
 
 TableSchema build_schema(pq::Connection& connection, std::uint32_t oid, const TableName& name,
-                         char identity, const std::vector<ColumnDescription>& columns) {
+                         char identity, const std::vector<ColumnDescription>& columns,
+                         SeenColumns& seen) {
   // Walks each domain down to its base type. format_type() needs only type and modifier, so the
   // answer is right even when the table has changed since this point of the stream.
   const pq::Result types = connection.exec(
@@ -161,8 +163,13 @@ TableSchema build_schema(pq::Connection& connection, std::uint32_t oid, const Ta
                 fmt::format("source: the types of table {} cannot be looked up", name.to_string())};
   }
 
+  // Their numbers tell a renamed column from a new one, and which value older rows have in it.
+  const std::vector<Attribute> attributes = read_attributes(connection, oid);
+  const std::vector<const Attribute*> identified = identify_columns(oid, columns, attributes, seen);
+
   TableSchema schema;
   schema.name = name;
+  schema.source_id = oid;
   for (std::size_t i = 0; i < columns.size(); ++i) {
     Column column;
     column.name = columns[i].name;
@@ -170,6 +177,10 @@ TableSchema build_schema(pq::Connection& connection, std::uint32_t oid, const Ta
     column.native_type = types.text(static_cast<int>(i), 1);
     column.family = family_of(column.type_oid);
     column.identity = columns[i].identity;
+    if (identified[i] != nullptr) {
+      column.source_id = identified[i]->number;
+      column.fill = identified[i]->fill;
+    }
     schema.columns.push_back(std::move(column));
   }
   if (identity == 'f') {

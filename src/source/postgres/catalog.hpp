@@ -14,6 +14,8 @@
 
 namespace headgate::source::postgres {
 
+class SeenColumns;
+
 // One ordinary or partitioned table (a partition is captured as its root).
 struct CatalogTable {
   std::uint32_t oid = 0;
@@ -45,8 +47,10 @@ std::vector<CatalogTable> list_tables(pq::Connection& connection);
 // The schema that a run of changes of table `oid` describes. Domains become their base types, since
 // their values are the same. The key is the replica identity, or the primary key where the identity
 // is the full row.
+// `seen` helps to tell which column is which when the catalog is ahead of the stream.
 TableSchema build_schema(pq::Connection& connection, std::uint32_t oid, const TableName& name,
-                         char identity, const std::vector<ColumnDescription>& columns);
+                         char identity, const std::vector<ColumnDescription>& columns,
+                         SeenColumns& seen);
 
 // The columns of a table that pgoutput publishes, as they are now: those of `published` when the
 // publication has a column list (else empty: all), without dropped and generated ones.

@@ -45,6 +45,8 @@ void LogicalCapturer::open(const StartPoint& start) {
   session_.verify(stream->identify(), start.resume);
   assembler_.reset(session_.history());
 
+  session_.look_at_tables();
+
   // Reading starts behind `resume` wherever the slot stands: the server skips what lies before.
   const std::uint64_t from = start.resume.lsn.to_postgres();
   stream->start(session_.options().slot, from, stream_options());

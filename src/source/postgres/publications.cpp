@@ -1,6 +1,8 @@
 #include "source/postgres/publications.hpp"
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -49,18 +51,33 @@ struct Existing {
   bool updates = false;
   bool deletes = false;
   bool truncates = false;  // PostgreSQL 10 publishes none, and has no such option
+  bool via_root = false;   // partitions are published as their root; 13 and later
+  bool all_tables = false;
+  bool owned = false;  // this user may alter it
+  std::string owner;
 };
 
 Existing find_publication(pq::Connection& connection, const std::string& name) {
+  const int version = connection.server_version();
   const pq::Result rows =
-      connection.exec(fmt::format("SELECT pubinsert, pubupdate, pubdelete, {} FROM pg_publication "
-                                  "WHERE pubname = $1",
-                                  connection.server_version() >= 110000 ? "pubtruncate" : "true"),
+      connection.exec(fmt::format("SELECT pubinsert, pubupdate, pubdelete, {}, {}, puballtables, "
+                                  "pg_has_role(pubowner, 'USAGE'), pg_get_userbyid(pubowner) "
+                                  "FROM pg_publication WHERE pubname = $1",
+                                  version >= 110000 ? "pubtruncate" : "true",
+                                  version >= 130000 ? "pubviaroot" : "false"),
                       {name}, "look up publication " + name);
   if (rows.rows() == 0) {
     return {};
   }
-  return {true, rows.boolean(0, 0), rows.boolean(0, 1), rows.boolean(0, 2), rows.boolean(0, 3)};
+  return {true,
+          rows.boolean(0, 0),
+          rows.boolean(0, 1),
+          rows.boolean(0, 2),
+          rows.boolean(0, 3),
+          rows.boolean(0, 4),
+          rows.boolean(0, 5),
+          rows.boolean(0, 6),
+          rows.text(0, 7)};
 }
 
 std::vector<TableName> tables_of(pq::Connection& connection, const std::string& name) {
@@ -87,6 +104,57 @@ Finding uncopied_table(const TableName& table, const std::string& publication) {
       "remove it from `tables`, or begin again with empty sinks and under another pipeline name");
 }
 
+// A statement that this user may run, or the finding that says who must.
+void plan_statement(PublicationPlan& plan, PublicationPlan::Statement statement,
+                    const std::string& obstacle) {
+  if (obstacle.empty()) {
+    plan.missing.push_back(std::move(statement));
+    return;
+  }
+  plan.findings.push_back(
+      Finding::error(fmt::format("source: this user may not {}: {}", statement.purpose, obstacle),
+                     fmt::format("have a superuser or an owner of all run: {};", statement.sql)));
+}
+
+// Tables of other owners, which this user may add to no publication; empty when there are none.
+std::string foreign_tables(const std::vector<CatalogTable>& tables) {
+  std::string names;
+  for (const CatalogTable& table : tables) {
+    if (!table.owned) {
+      names += fmt::format("{}{} belongs to {}", names.empty() ? "" : ", ", table.name.to_string(),
+                           table.owner);
+    }
+  }
+  return names;
+}
+
+void plan_creation(pq::Connection& connection, const std::string& name,
+                   const std::vector<CatalogTable>& wanted, bool append, PublicationPlan& plan) {
+  const bool may_create = connection
+                              .exec("SELECT has_database_privilege(current_database(), 'CREATE')",
+                                    "ask for the right to create publications")
+                              .boolean(0, 0);
+  plan_statement(plan,
+                 {create_statement(connection, name, wanted, append), "create publication " + name},
+                 may_create ? foreign_tables(wanted) : "it takes the right CREATE on the database");
+}
+
+// Whether a partitioned table is in the publication, although rows of it come under the names of
+// its partitions.
+bool published_as_leaves(pq::Connection& connection, const std::string& name,
+                         const Existing& existing, const CatalogTable& table) {
+  if (!table.partitioned || existing.via_root || connection.server_version() < 130000) {
+    return false;
+  }
+  return existing.all_tables ||
+         connection
+                 .exec(
+                     "SELECT 1 FROM pg_publication_rel r JOIN pg_publication p ON p.oid = "
+                     "r.prpubid WHERE p.pubname = $1 AND r.prrelid = $2::oid",
+                     {name, std::to_string(table.oid)}, "look for a partitioned table")
+                 .rows() > 0;
+}
+
 // Adds what one publication lacks for `wanted` to the plan.
 void plan_one(pq::Connection& connection, const std::string& name,
               const std::vector<CatalogTable>& wanted, bool append, bool following,
@@ -109,31 +177,139 @@ void plan_one(pq::Connection& connection, const std::string& name,
           ErrorKind::kPositionLost));
       return;
     }
-    plan.missing.push_back(
-        {create_statement(connection, name, wanted, append), "create publication " + name});
+    plan_creation(connection, name, wanted, append, plan);
     return;
   }
   const bool complete =
       existing.inserts && existing.truncates && (append || (existing.updates && existing.deletes));
   if (!complete) {
-    plan.findings.push_back(Finding::error(
-        fmt::format("source: publication {} does not publish every operation", name),
-        fmt::format("ALTER PUBLICATION {} SET (publish = '{}');", pq::quote_identifier(name),
-                    append ? "insert, truncate" : "insert, update, delete, truncate")));
+    const std::string alter =
+        fmt::format("ALTER PUBLICATION {} SET (publish = '{}')", pq::quote_identifier(name),
+                    append ? "insert, truncate" : "insert, update, delete, truncate");
+    plan.findings.push_back(
+        Finding::error(fmt::format("source: publication {} does not publish every operation", name),
+                       alter + ";")
+            .mended_by("source", {alter}));
   }
   const std::vector<TableName> present = tables_of(connection, name);
+  bool leaves = false;
   for (const CatalogTable& table : wanted) {
     if (contains(present, table.name)) {
       continue;
     }
-    if (following) {
+    if (published_as_leaves(connection, name, existing, table)) {
+      leaves = true;
+    } else if (following) {
       plan.findings.push_back(uncopied_table(table.name, name));
-      continue;
+    } else {
+      const std::string foreign = foreign_tables({table});
+      plan_statement(plan,
+                     {fmt::format("ALTER PUBLICATION {} ADD TABLE {}", pq::quote_identifier(name),
+                                  table_list({table})),
+                      fmt::format("add {} to publication {}", table.name.to_string(), name)},
+                     existing.owned ? foreign : "the publication belongs to " + existing.owner);
     }
-    plan.missing.push_back({fmt::format("ALTER PUBLICATION {} ADD TABLE {}",
-                                        pq::quote_identifier(name), table_list({table})),
-                            fmt::format("add {} to publication {}", table.name.to_string(), name)});
   }
+  if (leaves) {
+    const std::string alter = fmt::format(
+        "ALTER PUBLICATION {} SET (publish_via_partition_root = true)", pq::quote_identifier(name));
+    plan.findings.push_back(
+        Finding::error(
+            fmt::format("source: publication {} sends rows of partitioned tables under the names "
+                        "of their partitions",
+                        name),
+            alter + ";")
+            .mended_by("source", {alter}));
+  }
+}
+
+// Tables in whose published updates PostgreSQL finds no identity: it refuses the application's.
+Findings check_identities(pq::Connection& connection, const std::string& name) {
+  // What is published is named; the identity that counts is that of the partition that holds the
+  // row.
+  const char* partitions = connection.server_version() >= 120000
+                               ? "UNION SELECT t.relid FROM named n "
+                                 "CROSS JOIN LATERAL pg_partition_tree(n.oid) AS t "
+                                 "WHERE n.relkind = 'p' AND t.isleaf"
+                               : "";
+  const pq::Result rows = connection.exec(
+      fmt::format(
+          "WITH named AS (SELECT c.oid, c.relkind FROM pg_publication_tables t "
+          "  JOIN pg_publication p ON p.pubname = t.pubname AND (p.pubupdate OR p.pubdelete) "
+          "  JOIN pg_namespace s ON s.nspname = t.schemaname "
+          "  JOIN pg_class c ON c.relnamespace = s.oid AND c.relname = t.tablename "
+          "  WHERE t.pubname = $1), "
+          "rows_in AS (SELECT oid FROM named WHERE relkind = 'r' {}) "
+          "SELECT s.nspname, c.relname FROM rows_in r JOIN pg_class c ON c.oid = r.oid "
+          "JOIN pg_namespace s ON s.oid = c.relnamespace "
+          "WHERE c.relreplident <> 'f' AND NOT EXISTS (SELECT 1 FROM pg_index i "
+          "  WHERE i.indrelid = c.oid AND i.indisvalid AND CASE c.relreplident "
+          "  WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary AND i.indimmediate "
+          "  ELSE false END) ORDER BY s.nspname, c.relname",
+          partitions),
+      {name}, "look for published tables without an identity");
+  const bool all_tables = find_publication(connection, name).all_tables;
+  Findings findings;
+  for (int row = 0; row < rows.rows(); ++row) {
+    const TableName table{rows.text(row, 0), rows.text(row, 1)};
+    const std::string identity =
+        fmt::format("ALTER TABLE {} REPLICA IDENTITY FULL;", quoted(table));
+    findings.push_back(Finding::warning(
+        fmt::format("source: publication {} publishes updates of table {}, which has no replica "
+                    "identity: the application's UPDATE and DELETE of it fail",
+                    name, table.to_string()),
+        all_tables ? identity
+                   : fmt::format("ALTER PUBLICATION {} DROP TABLE {}; or {}",
+                                 pq::quote_identifier(name), quoted(table), identity)));
+  }
+  return findings;
+}
+
+// Column lists and row filters (15 and later) that leave out, or ask for more than, the identity:
+// PostgreSQL refuses the application's updates of such a table, too.
+Findings check_lists_and_filters(pq::Connection& connection, const std::string& name) {
+  // The columns of a filter are read from its stored form: the catalog's dependencies do not tell
+  // them from those of the list.
+  const pq::Result rows = connection.exec(
+      "SELECT s.nspname, c.relname, r.prattrs IS NOT NULL AND (c.relreplident = 'f' "
+      "  OR NOT coalesce(k.attnums, '{}') <@ r.prattrs::int2[]), "
+      "r.prqual IS NOT NULL AND c.relreplident <> 'f' AND EXISTS (SELECT 1 FROM "
+      "  regexp_matches(r.prqual::text, ':varattno ([0-9]+)', 'g') AS m (found) "
+      "  WHERE NOT m.found[1]::int2 = ANY (coalesce(k.attnums, '{}'))), "
+      "pg_get_expr(r.prqual, r.prrelid), p.pubupdate OR p.pubdelete "
+      "FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid "
+      "JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace s ON s.oid = c.relnamespace "
+      "LEFT JOIN LATERAL (SELECT array_agg(a) AS attnums FROM pg_index i, "
+      "  unnest(i.indkey::int2[]) AS a WHERE i.indrelid = c.oid AND CASE c.relreplident "
+      "  WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary ELSE false END) AS k ON true "
+      "WHERE p.pubname = $1 AND (r.prattrs IS NOT NULL OR r.prqual IS NOT NULL) "
+      "ORDER BY s.nspname, c.relname",
+      {name}, "read column lists and row filters");
+  Findings findings;
+  for (int row = 0; row < rows.rows(); ++row) {
+    const TableName table{rows.text(row, 0), rows.text(row, 1)};
+    const bool updates = rows.boolean(row, 5);
+    for (const auto& [column, what, mend] :
+         {std::tuple{2, "the column list", "list every column of its replica identity, or none"},
+          std::tuple{3, "the row filter",
+                     "filter by columns of the replica identity, or ALTER TABLE … REPLICA IDENTITY "
+                     "FULL"}}) {
+      if (updates && rows.boolean(row, column)) {
+        findings.push_back(Finding::warning(
+            fmt::format("source: {} of table {} in publication {} does not go with its replica "
+                        "identity: the application's UPDATE and DELETE of it fail",
+                        what, table.to_string(), name),
+            fmt::format("{} (ALTER PUBLICATION {} SET TABLE …)", mend,
+                        pq::quote_identifier(name))));
+      }
+    }
+    if (!rows.is_null(row, 4)) {
+      findings.push_back(
+          Finding::ok(fmt::format("source: publication {} sends only the rows of table {} where {}",
+                                  name, table.to_string(), rows.value(row, 4))));
+    }
+  }
+  return findings;
 }
 
 }  // namespace
@@ -141,14 +317,57 @@ void plan_one(pq::Connection& connection, const std::string& name,
 PublicationPlan plan_publications(pq::Connection& connection, const std::string& name,
                                   const Selection& selection, bool following) {
   PublicationPlan plan;
-  plan_one(connection, name, selection.keyed, false, following, plan);
-
-  // A user's own publication may hold a keyless table already (FOR ALL TABLES, say).
+  std::vector<CatalogTable> keyed = selection.keyed;
   std::vector<CatalogTable> appended = selection.appended;
   const std::vector<TableName> present = tables_of(connection, name);
+  if (following) {
+    // A key that came later: what was updated or deleted before is not in the sinks, so the table
+    // goes on as it was.
+    const std::vector<TableName> before = tables_of(connection, append_name(name));
+    std::erase_if(keyed, [&](const CatalogTable& table) {
+      if (contains(present, table.name) || !contains(before, table.name)) {
+        return false;
+      }
+      plan.findings.push_back(Finding::warning(
+          fmt::format("source: table {} has got a key, and is still mirrored by its inserts only",
+                      table.name.to_string()),
+          "to mirror everything, begin again with empty sinks and under another pipeline name"));
+      appended.push_back(table);
+      return true;
+    });
+  }
+  plan_one(connection, name, keyed, false, following, plan);
+
+  // A user's own publication may hold a keyless table already (FOR ALL TABLES, say).
   std::erase_if(appended, [&](const CatalogTable& table) { return contains(present, table.name); });
   plan_one(connection, append_name(name), appended, true, following, plan);
   return plan;
+}
+
+Findings check_published(pq::Connection& connection, const std::string& name) {
+  Findings findings = check_identities(connection, name);
+  if (connection.server_version() < 150000) {
+    return findings;
+  }
+  for (const std::string& each : {name, append_name(name)}) {
+    append(findings, check_lists_and_filters(connection, each));
+  }
+  const pq::Result twice = connection.exec(
+      "SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname IN ($1, $2) "
+      "GROUP BY schemaname, tablename HAVING count(DISTINCT attnames) > 1",
+      {name, append_name(name)}, "compare the column lists");
+  for (int row = 0; row < twice.rows(); ++row) {
+    const TableName table{twice.text(row, 0), twice.text(row, 1)};
+    const std::string drop = fmt::format("ALTER PUBLICATION {} DROP TABLE {}",
+                                         pq::quote_identifier(append_name(name)), quoted(table));
+    findings.push_back(
+        Finding::error(fmt::format("source: publications {} and {} have different column lists "
+                                   "for table {}: the server cannot send it",
+                                   name, append_name(name), table.to_string()),
+                       drop + ";")
+            .mended_by("source", {drop}));
+  }
+  return findings;
 }
 
 void create_publications(pq::Connection& connection, const PublicationPlan& plan) {

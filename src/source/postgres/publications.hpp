@@ -39,6 +39,10 @@ struct PublicationPlan {
 PublicationPlan plan_publications(pq::Connection& connection, const std::string& name,
                                   const Selection& selection, bool following);
 
+// What the two publications of `name`, as they are, do to their tables that nobody can want: make
+// the application's own updates fail, or hold two column lists of one table. Names row filters.
+Findings check_published(pq::Connection& connection, const std::string& name);
+
 // Runs the statements of `plan`. Throws Error{kOperator} with the statement to be run by an owner
 // when this user may not.
 void create_publications(pq::Connection& connection, const PublicationPlan& plan);

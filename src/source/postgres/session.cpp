@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 
 #include "source/postgres/catalog.hpp"
+#include "source/postgres/server_check.hpp"
+#include "source/postgres/table_check.hpp"
 
 namespace headgate::source::postgres {
 namespace {
@@ -22,22 +24,16 @@ bool empty(const PublicationPlan& plan) {
 Findings published_findings(const PublicationPlan& plan) {
   Findings findings = plan.findings;
   for (const PublicationPlan::Statement& statement : plan.missing) {
-    findings.push_back(
-        Finding::planned("source: headgate will " + statement.purpose, statement.sql));
+    findings.push_back(Finding::planned("source: headgate will " + statement.purpose, statement.sql)
+                           .mended_by("source", {statement.sql}));
   }
   return findings;
 }
 
-// It passes when the standby is promoted, so the daemon waits.
-Finding standby() {
-  return Finding::error("source: the server is a standby, or is still recovering",
-                        "name the primary in source.dsn, or all servers with "
-                        "target_session_attrs=read-write; after a failover wait for the promotion",
-                        ErrorKind::kTransient);
-}
-
-void append(Findings& all, Findings more) {
-  all.insert(all.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+bool any_error(const Findings& findings) {
+  return std::any_of(findings.begin(), findings.end(), [](const Finding& finding) {
+    return finding.level == Finding::Level::kError;
+  });
 }
 
 }  // namespace
@@ -65,45 +61,19 @@ pq::ConnectOptions Session::replication_options() const {
   return connect;
 }
 
+// What makes every further question pointless.
 Findings Session::check_server() {
-  Findings findings;
   pq::Connection& connection = catalog();
   if (connection.server_version() < 100000) {
-    findings.push_back(Finding::error("source: the server is older than PostgreSQL 10",
-                                      "upgrade it: older servers have no logical replication"));
-    return findings;
+    return {Finding::error("source: the server is older than PostgreSQL 10",
+                           "upgrade it: older servers have no logical replication")};
   }
-  const pq::Result settings = connection.exec(
-      "SELECT current_setting('wal_level'), rolreplication OR rolsuper, current_user, "
-      "current_setting('server_version'), pg_is_in_recovery() FROM pg_roles "
-      "WHERE rolname = current_user",
-      "read the server's settings");
-  findings.push_back(Finding::ok("source: PostgreSQL " + settings.text(0, 3)));
-  if (settings.boolean(0, 4)) {
-    findings.push_back(standby());
-    return findings;
-  }
-  if (settings.value(0, 0) == "logical") {
-    findings.push_back(Finding::ok("source: wal_level is logical"));
-  } else {
-    findings.push_back(
-        Finding::error(fmt::format("source: wal_level is {}, and logical replication needs logical",
-                                   settings.value(0, 0)),
-                       "ALTER SYSTEM SET wal_level = 'logical'; then restart the server"));
-  }
-  // Managed services grant a role instead of the attribute; there the connection itself decides.
-  const bool managed = connection
-                           .exec(
-                               "SELECT 1 FROM pg_roles WHERE rolname IN ('rds_replication', "
-                               "'cloudsqlsuperuser', 'azure_pg_admin')",
-                               "look for managed roles")
-                           .rows() > 0;
-  if (settings.boolean(0, 1) || managed) {
-    findings.push_back(Finding::ok("source: user may replicate"));
-  } else {
-    findings.push_back(Finding::error(
-        fmt::format("source: user {} may not replicate", settings.value(0, 2)),
-        fmt::format("ALTER ROLE {} REPLICATION;", pq::quote_identifier(settings.value(0, 2)))));
+  const pq::Result server =
+      connection.exec("SELECT current_setting('server_version'), pg_is_in_recovery()",
+                      "read the server's settings");
+  Findings findings{Finding::ok("source: PostgreSQL " + server.text(0, 0))};
+  if (server.boolean(0, 1)) {
+    findings.push_back(standby_finding());
   }
   return findings;
 }
@@ -137,55 +107,85 @@ std::vector<CatalogTable> Session::candidates(bool following, Findings& findings
 
 Findings Session::check(const std::vector<SinkStand>& sinks) {
   Findings findings = check_server();
-  if (std::any_of(findings.begin(), findings.end(),
-                  [](const Finding& finding) { return finding.level == Finding::Level::kError; })) {
+  if (any_error(findings)) {
     return findings;
   }
-  ReplicationStream stream(replication_options());
-  const SystemIdentity identity = stream.identify();
+  findings.push_back(check_wal_level(catalog()));
+  append(findings, check_database_and_version(catalog()));
+  append(findings, check_replication(sinks));
+  append(findings, check_tables(sinks));
+  return findings;
+}
+
+// What a session that replicates is needed for: history and slot.
+Findings Session::check_replication(const std::vector<SinkStand>& sinks) {
+  pq::Connection& connection = catalog();
+  std::optional<ReplicationStream> stream;
+  try {
+    stream.emplace(replication_options());
+  } catch (const Error& error) {
+    return {replication_refused(connection, error)};
+  }
+  Findings findings{Finding::ok("source: this user may replicate")};
+  const SystemIdentity identity = stream->identify();
   const ServerHistory now = read_history(identity);
   checked_history_ = now.to_history();
-  append(findings, check_history(stream, now, sinks));
+  append(findings, check_history(*stream, now, sinks));
 
-  pq::Connection& connection = catalog();
-  const Selection selection =
-      select_tables(candidates(!sinks.empty(), findings), filter_, options_.keyless, findings);
-  const std::string user = connection.exec("SELECT current_user", "ask for the user").text(0, 0);
-  for (const CatalogTable* table : selection.all()) {
-    if (!table->readable) {
-      findings.push_back(Finding::error(
-          fmt::format("source: user {} may not read table {}", user, table->name.to_string()),
-          fmt::format("GRANT USAGE ON SCHEMA {} TO {}; GRANT SELECT ON {} TO {};",
-                      pq::quote_identifier(table->name.schema), pq::quote_identifier(user),
-                      quoted(table->name), pq::quote_identifier(user))));
-    }
-  }
-  for (const CatalogTable& table : selection.appended) {
-    findings.push_back(Finding::warning(
-        fmt::format("source: table {} has no usable key: its inserts are mirrored, its updates and "
-                    "deletes are not",
-                    table.name.to_string()),
-        fmt::format("ALTER TABLE {} ADD PRIMARY KEY (…); to mirror everything",
-                    quoted(table.name))));
-  }
-  append(findings, published_findings(plan_publications(connection, options_.publication, selection,
-                                                        !sinks.empty())));
   const auto slot = find_slot(connection, options_.slot);
   append(findings, check_slot(slot, options_.slot, identity.database, identity.flushed_lsn, sinks));
-  findings.push_back(
-      slot
-          ? Finding::ok("source: replication slot " + options_.slot + " exists")
-          : Finding::planned("source: headgate will create replication slot " + options_.slot, {}));
+  // The first copy takes its snapshot from a slot of its own, for a moment.
+  const int copies = sinks.empty() && options_.copy_rows ? 1 : 0;
+  append(findings, check_free_slots(connection, copies + (slot ? 0 : 1)));
+  append(findings, check_retention(connection, slot, options_.slot));
+  if (!slot) {
+    findings.push_back(
+        Finding::planned("source: headgate will create replication slot " + options_.slot, {}));
+    for (const std::string& blocker : slot_blockers(connection, kSlotPatience)) {
+      findings.push_back(Finding::warning(
+          fmt::format("source: the slot's creation will wait for {}", blocker),
+          "end it: COMMIT or ROLLBACK there, or SELECT pg_terminate_backend(…); COMMIT PREPARED or "
+          "ROLLBACK PREPARED a prepared one"));
+    }
+  } else if (!slot->active_pid || slot->read_by_us) {
+    findings.push_back(
+        Finding::ok(fmt::format("source: replication slot {} exists{}", options_.slot,
+                                slot->active_pid ? ", and headgate reads it" : "")));
+  } else {
+    findings.push_back(Finding::warning(
+        fmt::format("source: replication slot {} is in use by {}, and headgate would wait for it",
+                    options_.slot, slot->reader),
+        "end that reader, or name another slot in source.slot"));
+  }
   return findings;
+}
+
+Findings Session::check_tables(const std::vector<SinkStand>& sinks) {
+  Findings findings;
+  pq::Connection& connection = catalog();
+  const bool following = !sinks.empty();
+  const Selection selection =
+      select_tables(candidates(following, findings), filter_, options_.keyless, findings);
+  append(findings, check_rights(connection, selection, !following && options_.copy_rows));
+  append(findings, check_keyless(connection, selection));
+  append(findings, published_findings(
+                       plan_publications(connection, options_.publication, selection, following)));
+  append(findings, check_published(connection, options_.publication));
+  return findings;
+}
+
+// A warning is said once, not again with every attempt to reconnect.
+void Session::log_warnings(const Findings& findings) {
+  for (const Finding& finding : findings) {
+    if (finding.level == Finding::Level::kWarning && warned_of_.insert(finding.what).second) {
+      log_->warn("{} remedy=\"{}\"", finding.what, finding.remedy);
+    }
+  }
 }
 
 History Session::prepare(const std::vector<SinkStand>& sinks) {
   const Findings findings = check(sinks);
-  for (const Finding& finding : findings) {
-    if (finding.level == Finding::Level::kWarning) {
-      log_->warn("{} remedy=\"{}\"", finding.what, finding.remedy);
-    }
-  }
+  log_warnings(findings);
   require(findings);
 
   pq::Connection& connection = catalog();
@@ -208,14 +208,28 @@ History Session::prepare(const std::vector<SinkStand>& sinks) {
                 "looked at"};
   }
   if (!find_slot(connection, options_.slot)) {
-    const CreatedSlot slot =
-        stream.create_slot(options_.slot, ReplicationStream::SlotLife::kPermanent,
-                           ReplicationStream::Snapshot::kNone, kSlotPatience);
+    const CreatedSlot slot = create_slot(stream);
     created_slot_ = true;
     log_->info("replication slot created name={} lsn={}", options_.slot,
                LSN::from_postgres(slot.consistent_point).to_string());
   }
   return history_;
+}
+
+CreatedSlot Session::create_slot(ReplicationStream& stream) {
+  try {
+    return stream.create_slot(options_.slot, ReplicationStream::SlotLife::kPermanent,
+                              ReplicationStream::Snapshot::kNone, kSlotPatience);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kTransient) {
+      throw;
+    }
+    std::string blockers;
+    for (const std::string& blocker : slot_blockers(catalog(), kSlotPatience)) {
+      blockers += (blockers.empty() ? ": " : "; ") + blocker;
+    }
+    throw Error{error.kind(), error.what() + blockers, error.hint()};
+  }
 }
 
 void Session::give_up() noexcept {
@@ -254,7 +268,7 @@ void Session::drop_slot() {
 
 void Session::verify(const SystemIdentity& identity, const Position& resume) {
   if (catalog().exec("SELECT pg_is_in_recovery()", "look at the server").boolean(0, 0)) {
-    require({standby()});
+    require({standby_finding()});
   }
   const History now = read_history(identity).to_history();
   if (now != history_) {
@@ -269,12 +283,12 @@ void Session::verify(const SystemIdentity& identity, const Position& resume) {
     oldest.push_back({"the pipeline", resume});
   }
   const auto slot = find_slot(catalog(), options_.slot);
-  if (!slot) {
-    throw Error{ErrorKind::kPositionLost,
-                fmt::format("source: replication slot {} does not exist", options_.slot),
-                "it was dropped while headgate was running"};
+  if (!slot && oldest.empty()) {
+    throw Error{ErrorKind::kReread,
+                fmt::format("source: replication slot {} is gone again", options_.slot)};
   }
   require(check_slot(slot, options_.slot, identity.database, identity.flushed_lsn, oldest));
+  require_unread(*slot, options_.slot);
 }
 
 ServerHistory Session::read_history(const SystemIdentity& identity) {
@@ -344,7 +358,7 @@ std::vector<Session::CopyTable> Session::copy_tables(pq::Connection& connection)
     CopyTable copy;
     copy.schema = std::make_shared<const TableSchema>(
         build_schema(connection, table->oid, table->name, table->identity,
-                     published_columns(connection, *table, found->columns)));
+                     published_columns(connection, *table, found->columns), seen_));
     copy.partitioned = table->partitioned;
     copy.row_filter = found->row_filter;
     copies.push_back(std::move(copy));
@@ -361,6 +375,16 @@ bool Session::wants_binary() {
                      [](const CopyTable& table) { return has_binary_text(*table.schema); });
 }
 
+void Session::look_at_tables() {
+  std::vector<std::uint32_t> oids;
+  for (const CatalogTable& table : list_tables(catalog())) {
+    if (filter_.matches(table.name)) {
+      oids.push_back(table.oid);
+    }
+  }
+  postgres::look_at_tables(catalog(), oids, seen_);
+}
+
 TableSchemaPtr Session::schema_of(const RelationMessage& relation) {
   const TableName name{relation.schema.empty() ? "pg_catalog" : std::string(relation.schema),
                        std::string(relation.table)};
@@ -373,7 +397,7 @@ TableSchemaPtr Session::schema_of(const RelationMessage& relation) {
         {std::string(column.name), column.type_oid, column.type_modifier, column.identity});
   }
   return std::make_shared<const TableSchema>(
-      build_schema(catalog(), relation.relation, name, relation.identity, columns));
+      build_schema(catalog(), relation.relation, name, relation.identity, columns, seen_));
 }
 
 }  // namespace headgate::source::postgres

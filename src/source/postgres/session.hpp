@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include "pipeline/capturer.hpp"
 #include "pipeline/finding.hpp"
 #include "pipeline/table_filter.hpp"
+#include "source/postgres/column_identity.hpp"
 #include "source/postgres/options.hpp"
 #include "source/postgres/pgoutput_decoder.hpp"
 #include "source/postgres/publications.hpp"
@@ -65,6 +67,10 @@ class Session {
   // Through `connection`, so that it sees the catalog of that connection's snapshot.
   std::vector<CopyTable> copy_tables(pq::Connection& connection);
 
+  // Remembers the columns that the tables have now, so that what is altered from here on can be
+  // told apart. Cheap when called again.
+  void look_at_tables();
+
   // The schema of a Relation message; null when the table is not captured.
   TableSchemaPtr schema_of(const RelationMessage& relation);
 
@@ -81,6 +87,10 @@ class Session {
  private:
   void drop_slot();
   Findings check_server();
+  Findings check_replication(const std::vector<SinkStand>& sinks);
+  Findings check_tables(const std::vector<SinkStand>& sinks);
+  void log_warnings(const Findings& findings);
+  CreatedSlot create_slot(ReplicationStream& stream);
   std::vector<CatalogTable> candidates(bool following, Findings& findings);
   Findings check_history(ReplicationStream& stream, const ServerHistory& now,
                          const std::vector<SinkStand>& sinks);
@@ -92,7 +102,9 @@ class Session {
   std::unique_ptr<pq::Connection> catalog_;
   History checked_history_;  // by the last check()
   History history_;
+  SeenColumns seen_;
   bool created_slot_ = false;
+  std::set<std::string> warned_of_;  // since the process started
 };
 
 }  // namespace headgate::source::postgres

@@ -1,0 +1,154 @@
+#include "pipeline/schema_follower.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/error.hpp"
+
+namespace headgate {
+
+SchemaFollower::SchemaFollower(std::string sink, SinkDriver& driver, Logger log)
+    : sink_(std::move(sink)), driver_(driver), log_(std::move(log)) {}
+
+void SchemaFollower::connected() {
+  records_.clear();
+  narrowed_.clear();
+  for (TableRecord& record : driver_.known_tables()) {
+    const std::string id = record_id(record.source);
+    records_.insert_or_assign(id, std::move(record));
+  }
+}
+
+void SchemaFollower::prepare(const SinkConfigPtr& table, MissingTable missing) {
+  if (table->source.table.empty()) {
+    driver_.prepare_table(table, missing);
+    return;
+  }
+  const TableRecord* before = record_for(*table);
+  if (before == nullptr) {
+    if (const TableRecord* occupant = occupant_of(table->output.name)) {
+      pause(
+          fmt::format("table {} of the source is not the one whose rows are in {}: it was dropped "
+                      "and created anew, or another one has its name now",
+                      table->source.to_string(), table->output.name.to_string()),
+          driver_.plan_replacement(*table, *occupant), *occupant);
+    }
+  } else if (const TableAlteration alteration = compare(*before, *table); !alteration.empty()) {
+    if (table->schema_changes == SchemaChanges::kIgnore && !alteration.table_renamed) {
+      log_->warn("table changed at the source, and stays as it is sink={} table={} change=\"{}\"",
+                 sink_, table->output.name.to_string(), alteration.describe(*table));
+      driver_.prepare_table(stay(table, *before), missing);
+      return;
+    }
+    follow(*table, *before, alteration);
+  }
+  driver_.prepare_table(table, missing);
+  if (const TableRecord now = record_of(*table); before == nullptr || *before != now) {
+    driver_.remember_table(now);
+    records_.insert_or_assign(record_id(now.source), now);
+  }
+}
+
+const TableRecord* SchemaFollower::record_for(const SinkConfig& table) const {
+  const auto found = records_.find(record_id(table.output));
+  return found == records_.end() ? nullptr : &found->second;
+}
+
+const TableRecord* SchemaFollower::occupant_of(const TableName& target) const {
+  const auto found = std::find_if(records_.begin(), records_.end(),
+                                  [&](const auto& entry) { return entry.second.target == target; });
+  return found == records_.end() ? nullptr : &found->second;
+}
+
+void SchemaFollower::follow(const SinkConfig& table, const TableRecord& before,
+                            const TableAlteration& alteration) {
+  const AlterationPlan plan = driver_.plan_alteration(table, before);
+  const std::string change =
+      fmt::format("table {} has changed at the source: {}", before.source.name.to_string(),
+                  alteration.describe(table));
+  if (table.schema_changes != SchemaChanges::kApply) {
+    pause(change, plan, before);
+  }
+  if (!plan.obstacle.empty()) {
+    pause(fmt::format("{}; {}", change, plan.obstacle), plan, before);
+  }
+  try {
+    driver_.alter_table(plan);
+  } catch (const Error& error) {
+    if (reaction_to(error.kind()) != Reaction::kStop || error.kind() == ErrorKind::kFenced) {
+      throw;
+    }
+    pause(fmt::format("{}; the sink refuses that: {}", change, error.what()), plan, before);
+  }
+  log_->info("table altered sink={} table={} change=\"{}\"", sink_, table.output.name.to_string(),
+             alteration.describe(table));
+}
+
+// The table keeps the columns that it has and that the source still sends.
+const SinkConfigPtr& SchemaFollower::stay(const SinkConfigPtr& table, const TableRecord& before) {
+  auto config = std::make_shared<SinkConfig>(*table);
+  config->output.columns.clear();
+  config->output.key.clear();
+  Narrowed narrowed{table, nullptr, {}};
+  for (const Column& column : before.source.columns) {
+    const auto place = place_of(column, table->output);
+    if (place) {
+      config->output.columns.push_back(table->output.columns[*place]);
+      config->output.columns.back().name = column.name;
+      narrowed.columns.push_back(*place);
+    }
+  }
+  for (const std::size_t key : table->output.key) {
+    const auto kept = std::find(narrowed.columns.begin(), narrowed.columns.end(), key);
+    if (kept == narrowed.columns.end()) {
+      pause(fmt::format("table {} has a key at the source whose column {} the sink's table has not",
+                        table->source.to_string(), table->output.columns[key].name),
+            driver_.plan_alteration(*table, before), before);
+    }
+    config->output.key.push_back(static_cast<std::size_t>(kept - narrowed.columns.begin()));
+  }
+  narrowed.config = std::move(config);
+  return narrowed_.insert_or_assign(table.get(), std::move(narrowed)).first->second.config;
+}
+
+std::span<const Sink> SchemaFollower::narrow(std::span<const Sink> operations) {
+  if (narrowed_.empty()) {
+    return operations;
+  }
+  narrow_operations_.assign(operations.begin(), operations.end());
+  narrow_rows_ = {};
+  for (Sink& operation : narrow_operations_) {
+    const auto found = narrowed_.find(operation.config);
+    if (found != narrowed_.end()) {
+      operation.config = found->second.config.get();
+      operation.data = narrow(found->second, operation.data);
+      operation.before = narrow(found->second, operation.before);
+    }
+  }
+  return narrow_operations_;
+}
+
+Row SchemaFollower::narrow(const Narrowed& narrowed, Row row) {
+  if (row.empty()) {
+    return row;
+  }
+  const auto kept = narrow_rows_.array<Value>(narrowed.columns.size());
+  std::transform(narrowed.columns.begin(), narrowed.columns.end(), kept.begin(),
+                 [&](std::size_t column) { return row[column]; });
+  return kept;
+}
+
+void SchemaFollower::pause(const std::string& what, const AlterationPlan& plan,
+                           const TableRecord& before) {
+  std::string statements;
+  for (const std::string& statement : plan.statements) {
+    statements += statement + "; ";
+  }
+  throw Error{ErrorKind::kPaused, what,
+              fmt::format("headgate goes on by itself once this was run in sink {}: {}{};", sink_,
+                          statements, driver_.forget_statement(before))};
+}
+
+}  // namespace headgate

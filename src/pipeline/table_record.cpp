@@ -1,0 +1,118 @@
+#include "pipeline/table_record.hpp"
+
+#include <boost/json.hpp>
+
+#include "base/error.hpp"
+
+namespace headgate {
+namespace {
+
+namespace json = boost::json;
+
+// In the order of TypeFamily; what is stored must not depend on the enumerators' numbers.
+constexpr std::string_view kFamilies[] = {"boolean", "integer", "float", "numeric",   "text",
+                                          "bytes",   "date",    "time",  "timestamp", "timestamptz",
+                                          "uuid",    "json",    "other"};
+
+std::string_view name_of(TypeFamily family) {
+  return kFamilies[static_cast<std::size_t>(family)];
+}
+
+TypeFamily family_named(std::string_view name) {
+  for (std::size_t i = 0; i < std::size(kFamilies); ++i) {
+    if (kFamilies[i] == name) {
+      return static_cast<TypeFamily>(i);
+    }
+  }
+  return TypeFamily::kOther;  // of a later version of ours: only compared, and then it differs
+}
+
+json::object to_object(const TableName& name) {
+  return {{"schema", name.schema}, {"table", name.table}};
+}
+
+TableName to_name(const json::value& value) {
+  const json::object& object = value.as_object();
+  return {std::string(object.at("schema").as_string()),
+          std::string(object.at("table").as_string())};
+}
+
+json::object to_object(const Column& column) {
+  return {
+      {"name", column.name},        {"id", column.source_id}, {"family", name_of(column.family)},
+      {"type", column.native_type}, {"oid", column.type_oid}, {"nullable", column.nullable},
+      {"identity", column.identity}};
+}
+
+Column to_column(const json::value& value) {
+  const json::object& object = value.as_object();
+  Column column;
+  column.name = object.at("name").as_string();
+  column.source_id = object.at("id").to_number<std::uint32_t>();
+  column.family = family_named(object.at("family").as_string());
+  column.native_type = object.at("type").as_string();
+  column.type_oid = object.at("oid").to_number<std::uint32_t>();
+  column.nullable = object.at("nullable").as_bool();
+  column.identity = object.at("identity").as_bool();
+  return column;
+}
+
+}  // namespace
+
+TableRecord record_of(const SinkConfig& config) {
+  TableRecord record{config.output, config.output.name};
+  record.source.name = config.source;
+  for (Column& column : record.source.columns) {
+    column.fill = {};
+  }
+  return record;
+}
+
+std::string record_id(const TableSchema& source) {
+  return source.source_id != 0 ? "id:" + std::to_string(source.source_id)
+                               : "name:" + source.name.to_string();
+}
+
+std::string to_json(const TableRecord& record) {
+  json::array columns;
+  for (const Column& column : record.source.columns) {
+    columns.push_back(to_object(column));
+  }
+  json::array key;
+  for (const std::size_t column : record.source.key) {
+    key.push_back(column);
+  }
+  return json::serialize(json::object{{"version", 1},
+                                      {"source", to_object(record.source.name)},
+                                      {"source_id", record.source.source_id},
+                                      {"target", to_object(record.target)},
+                                      {"columns", std::move(columns)},
+                                      {"key", std::move(key)}});
+}
+
+TableRecord parse_record(std::string_view text) {
+  try {
+    const json::value value = json::parse(json::string_view(text.data(), text.size()));
+    const json::object& object = value.as_object();
+    TableRecord record;
+    record.source.name = to_name(object.at("source"));
+    record.source.source_id = object.at("source_id").to_number<std::uint32_t>();
+    record.target = to_name(object.at("target"));
+    for (const json::value& column : object.at("columns").as_array()) {
+      record.source.columns.push_back(to_column(column));
+    }
+    for (const json::value& column : object.at("key").as_array()) {
+      const auto place = column.to_number<std::size_t>();
+      if (place >= record.source.columns.size()) {
+        throw std::out_of_range("key");
+      }
+      record.source.key.push_back(place);
+    }
+    return record;
+  } catch (const std::exception&) {
+    throw Error{ErrorKind::kOperator, "a row of headgate_tables is not what headgate wrote there",
+                "restore the table; without it, nobody knows what the sink's tables held"};
+  }
+}
+
+}  // namespace headgate

@@ -1,0 +1,64 @@
+// Which column of the catalog a column of the stream is.
+//
+// A Relation message gives a table's columns as they were at that point of the log, by name and
+// without their numbers (attnum); the catalog gives the numbers, but as the table is *now*. What is
+// known: both stand in the order of their numbers, and a number is never used again.
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/schema.hpp"
+#include "db/pq/connection.hpp"
+#include "source/postgres/catalog.hpp"
+
+namespace headgate::source::postgres {
+
+// A row of pg_attribute.
+struct Attribute {
+  std::uint32_t number = 0;
+  std::string name;      // of a dropped one: no longer known
+  bool dropped = false;  // then the type is no longer known either
+  bool generated = false;
+  std::uint32_t type_oid = 0;
+  std::int32_t type_modifier = -1;
+  ColumnFill fill;
+};
+
+// All columns that table `oid` has or had, by number.
+std::vector<Attribute> read_attributes(pq::Connection& connection, std::uint32_t oid);
+
+// What was seen of tables before, in the catalog or in the stream: the columns' names and types at
+// that time, by number. Not thread-safe.
+class SeenColumns {
+ public:
+  // True when attribute `number` of table `oid` was seen as `column`.
+  bool had(std::uint32_t oid, std::uint32_t number, const ColumnDescription& column) const;
+  bool knows(std::uint32_t oid) const { return tables_.contains(oid); }
+  void remember(std::uint32_t oid, std::uint32_t number, const ColumnDescription& column);
+
+ private:
+  struct Seen {
+    std::string name;
+    std::uint32_t type_oid;
+    std::int32_t type_modifier;
+  };
+  std::map<std::uint32_t, std::map<std::uint32_t, Seen>> tables_;
+};
+
+// For each of `columns` of table `oid` the attribute that it is; null where the table has been
+// altered since in a way that leaves several possibilities, or none. Attributes must outlive the
+// result. Remembers in `seen` what it finds.
+std::vector<const Attribute*> identify_columns(std::uint32_t oid,
+                                               const std::vector<ColumnDescription>& columns,
+                                               const std::vector<Attribute>& attributes,
+                                               SeenColumns& seen);
+
+// Looks at those of the tables that were not seen yet.
+void look_at_tables(pq::Connection& connection, const std::vector<std::uint32_t>& oids,
+                    SeenColumns& seen);
+
+}  // namespace headgate::source::postgres
