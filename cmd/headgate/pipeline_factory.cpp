@@ -19,16 +19,24 @@ ExistingRows existing_rows(const std::string& policy) {
   return ExistingRows::kRefuse;
 }
 
-PipelineParts::SinkParts make_sink(const SinkSettings& settings, SchemaChanges schema_changes,
+// A quarter of the memory limit is for the sinks' own caches; more than 64 MiB gains little.
+std::size_t cache_bytes(const Config& config) {
+  return std::min<std::size_t>(std::size_t{64} << 20,
+                               config.memory_limit / 4 / config.sinks.size());
+}
+
+PipelineParts::SinkParts make_sink(const SinkSettings& settings, const Config& config,
                                    const Clock& clock) {
   PipelineParts::SinkParts parts;
   parts.name = settings.name;
   MirrorOptions mirror = settings.mirror.value_or(MirrorOptions{});
-  mirror.schema_changes = schema_changes;
+  mirror.schema_changes = config.schema_changes;
   const Logger log = make_logger("sink." + settings.name);
   if (const auto* sqlite = std::get_if<sink::sqlite::Options>(&settings.driver)) {
     parts.type = "sqlite";
-    parts.driver = std::make_unique<sink::sqlite::SqliteSink>(*sqlite, clock, log);
+    sink::sqlite::Options options = *sqlite;
+    options.cache_bytes = cache_bytes(config);
+    parts.driver = std::make_unique<sink::sqlite::SqliteSink>(std::move(options), clock, log);
     parts.transformer = std::make_unique<Mirror>(mirror, SinkNaming::kFlat);
   } else {
     parts.type = "postgres";
@@ -52,12 +60,13 @@ std::vector<SinkUnit> PipelineParts::units() const {
 PipelineParts make_pipeline(const Config& config, const Clock& clock) {
   PipelineParts parts;
   for (const SinkSettings& sink : config.sinks) {
-    parts.sinks.push_back(make_sink(sink, config.schema_changes, clock));
+    parts.sinks.push_back(make_sink(sink, config, clock));
   }
   source::postgres::Options options = config.source;
   // Other sinks would only print binary values again, which the server does better.
   options.binary = std::all_of(parts.sinks.begin(), parts.sinks.end(),
                                [](const auto& sink) { return sink.type == "postgres"; });
+  options.spill_folder = config.storage_dir;
   options.copy_rows = config.snapshot.mode == SnapshotMode::kInitial;
   parts.source =
       std::make_unique<source::postgres::PostgresSource>(options, clock, make_logger("source"));

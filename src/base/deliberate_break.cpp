@@ -12,7 +12,7 @@
 namespace headgate {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Break>, 14> kNames{{
+constexpr std::array<std::pair<std::string_view, Break>, 15> kNames{{
     {"split_transaction", Break::kSplitTransaction},
     {"open_gate_early", Break::kOpenGateEarly},
     {"reorder", Break::kReorder},
@@ -24,6 +24,7 @@ constexpr std::array<std::pair<std::string_view, Break>, 14> kNames{{
     {"skip_epoch_check", Break::kSkipEpochCheck},
     {"drop_row", Break::kDropRow},
     {"skip_gap_check", Break::kSkipGapCheck},
+    {"forget_spill", Break::kForgetSpill},
     {"no_back_pressure", Break::kNoBackPressure},
     {"round_values", Break::kRoundValues},
     {"hold_log", Break::kHoldLog},

@@ -19,6 +19,7 @@ enum class Break {
   kSkipEpochCheck,     // skip_epoch_check (I4): a process that was taken over goes on writing
   kDropRow,            // drop_row (I5): the last row of a batch is left out
   kSkipGapCheck,       // skip_gap_check (I7): what the source has discarded is not missed
+  kForgetSpill,        // forget_spill (I8): what was spilled to disk is not read again
   kNoBackPressure,     // no_back_pressure (I8): queues take whatever comes
   kRoundValues,        // round_values (I9): floating-point numbers lose digits
   kHoldLog,            // hold_log (I10): nothing is ever acknowledged

@@ -9,7 +9,8 @@ void read_limits(const Section& root, Config& config) {
 
   const Section limits = root.section("limits");
   config.memory_limit = limits.size("memory", config.memory_limit, {16 * kMiB, 1024 * kGiB});
-  only_default_size(limits, "spill_disk", 20 * kGiB, {64 * kMiB, 1024 * kGiB * 1024});
+  config.source.spill_bytes_max =
+      limits.size("spill_disk", 20 * kGiB, {64 * kMiB, 1024 * kGiB * 1024});
   only_default_size(limits, "row_max", kGiB, {kMiB, kGiB});
 }
 

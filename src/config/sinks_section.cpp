@@ -85,6 +85,7 @@ sink::sqlite::Options read_sqlite(const Section& sink, const SinkSettings& setti
                                   const Config& config, Taken& taken) {
   refuse_other_types_key(sink, "dsn", "sqlite");
   refuse_other_types_key(sink, "password_file", "sqlite");
+  refuse_other_types_key(sink, "replication_origin", "sqlite");
   sink::sqlite::Options options{config.pipeline, settings.name, {}};
   const auto path = sink.required_text("path");
   if (!path) {
@@ -108,6 +109,9 @@ sink::postgres::Options read_postgres(const Section& sink, const SinkSettings& s
   options.name = settings.name;
   options.conninfo = std::move(login.conninfo);
   options.password = std::move(login.password);
+  if (const auto origin = sink.text("replication_origin")) {
+    options.replication_origin = origin->value;
+  }
   if (options.conninfo.empty()) {
     return options;
   }
@@ -139,7 +143,7 @@ void read_sink(const Section& sink, Config& config, Taken& taken) {
     if (type) {
       sink.fail("type", not_available(fmt::format("{} (only sqlite and postgres)", *type)));
     }
-    for (const std::string_view key : {"path", "dsn", "password_file"}) {
+    for (const std::string_view key : {"path", "dsn", "password_file", "replication_origin"}) {
       sink.has(key);
     }
   }

@@ -101,6 +101,7 @@ void read_source(const Section& root, Config& config) {
   config.source.slot = read_slot(source, config);
   config.source.publication = read_publication(source, config);
   config.source.decoding_work_mem = read_decoding_work_mem(source);
+  config.source.local_changes_only = source.choice("origin", "any", {"any", "none"}) == "none";
   // Another server's connection string would only lead to findings beside the point.
   if (sqlserver) {
     source.has("dsn");

@@ -69,7 +69,6 @@ TEST_CASE("keys whose feature does not exist are refused when they ask for it") 
       refused("storage: { change_store: { enabled: true } }", "storage.change_store.enabled",
               "the change store"),
       refused("storage: { monitor: { retain: 1d } }", "storage.monitor.retain", "1d (only 14d)"),
-      refused("limits: { spill_disk: 1GiB }", "limits.spill_disk", "1GiB (only 20GiB)"),
       refused("limits: { row_max: 1MiB }", "limits.row_max", "1MiB (only 1GiB)"),
       refused("http: { tls_cert: /etc/x.pem }", "http.tls_cert", "HTTPS"),
       refused("http: { tls_key: /etc/x.pem }", "http.tls_key", "HTTPS"),

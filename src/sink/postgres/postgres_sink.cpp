@@ -32,7 +32,10 @@ std::string milliseconds(Duration duration) {
 }  // namespace
 
 PostgresSink::PostgresSink(Options options, Logger log)
-    : options_(std::move(options)), log_(std::move(log)), positions_(options_), registry_(options_) {}
+    : options_(std::move(options)),
+      log_(std::move(log)),
+      positions_(options_),
+      registry_(options_) {}
 
 pq::ConnectOptions PostgresSink::connect_options() const {
   pq::ConnectOptions connect;
@@ -75,6 +78,7 @@ SinkPosition PostgresSink::connect() {
                     "set up the session");
   take_session_lock();
   locking_session_ = state.integer(0, 2);
+  set_up_origin();
   positions_.create(*connection_);
   registry_.create(*connection_);
   return positions_.take_over(*connection_);
@@ -84,6 +88,30 @@ SinkPosition PostgresSink::connect() {
 void PostgresSink::require_connection() const {
   if (!connection_) {
     throw Error{ErrorKind::kTransient, "sink " + options_.name + ": the connection is lost"};
+  }
+}
+
+// Behind the lock: a server lets one session at a time have an origin.
+void PostgresSink::set_up_origin() {
+  if (options_.replication_origin.empty()) {
+    return;
+  }
+  const std::string& origin = options_.replication_origin;
+  try {
+    connection_->exec(
+        "SELECT pg_replication_origin_create($1) WHERE pg_replication_origin_oid($1) IS NULL",
+        {origin}, "create replication origin " + origin);
+    connection_->exec("SELECT pg_replication_origin_session_setup($1)", {origin},
+                      "use replication origin " + origin);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kOperator) {
+      throw;
+    }
+    throw Error{error.kind(), error.what(),
+                fmt::format("GRANT EXECUTE ON FUNCTION pg_replication_origin_create(text), "
+                            "pg_replication_origin_oid(text), "
+                            "pg_replication_origin_session_setup(text) TO {};",
+                            connection_->quoted_user())};
   }
 }
 

@@ -49,6 +49,7 @@ class PostgresSink final : public SinkDriver {
  private:
   pq::ConnectOptions connect_options() const;
   void take_session_lock();
+  void set_up_origin();
   void require_connection() const;
   bool any_in_source_order() const;
   TableWriter& writer(const SinkConfig* table);

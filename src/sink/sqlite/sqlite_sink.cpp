@@ -80,8 +80,8 @@ void SqliteSink::open_database(const std::string& path) {
   connection.execute("PRAGMA wal_autocheckpoint = 20000");
   // After one huge transaction the log shrinks to this again.
   connection.execute("PRAGMA journal_size_limit = 268435456");
-  // 64 MiB, taken as needed: the pages of a large batch stay in memory until its commit.
-  connection.execute("PRAGMA cache_size = -65536");
+  // Taken as needed: the pages of a large batch stay in memory until its commit.
+  connection.execute(fmt::format("PRAGMA cache_size = -{}", options_.cache_bytes / 1024));
 }
 
 // One durable transaction of its own: once it is committed, every older process finds another epoch

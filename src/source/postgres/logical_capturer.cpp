@@ -37,13 +37,17 @@ LogicalCapturer::LogicalCapturer(Session& session, const Clock& clock, Logger lo
       clock_(clock),
       log_(std::move(log)),
       assembler_([this](const RelationMessage& relation) { return schema_of(relation); }, clock,
-                 session.options().portion_bytes) {}
+                 session.options().portion_bytes, session.options().local_changes_only),
+      spill_space_(session.options().spill_folder, session.options().spill_bytes_max),
+      spool_(spill_space_) {}
 
 void LogicalCapturer::open(const StartPoint& start) {
   stream_.reset();
   auto stream = std::make_unique<ReplicationStream>(session_.replication_options());
   session_.verify(stream->identify(), start.resume);
   assembler_.reset(session_.history());
+  spool_.reset();
+  replay_.reset();
 
   session_.look_at_tables();
 
@@ -75,8 +79,17 @@ std::string LogicalCapturer::stream_options() {
         fmt::format("source: publication {} does not exist", session_.options().publication),
         "it was dropped while headgate was running; without it the log cannot be decoded"};
   }
-  std::string options = fmt::format("proto_version '1', publication_names {}",
+  // An option that the server does not know is an error there.
+  const int version = session_.catalog().server_version();
+  const bool streams = version >= 140000 && !session_.options().spill_folder.empty();
+  std::string options = fmt::format("proto_version '{}', publication_names {}", streams ? 2 : 1,
                                     session_.catalog().quote_literal(names));
+  if (streams) {
+    options += ", streaming 'on'";
+  }
+  if (session_.options().local_changes_only && version >= 160000) {
+    options += ", origin 'none'";
+  }
   binary_ = session_.wants_binary();
   if (binary_) {
     options += ", binary 'true'";
@@ -134,6 +147,10 @@ CaptureResult LogicalCapturer::fetch(const FetchLimits& limits, TimePoint deadli
 
 // Takes one message that has arrived; false when there is none.
 bool LogicalCapturer::receive(CaptureResult& result) {
+  if (replay_) {
+    replay(result);
+    return true;
+  }
   const auto received = stream_->receive();
   if (!received) {
     return false;
@@ -142,12 +159,53 @@ bool LogicalCapturer::receive(CaptureResult& result) {
     take_keep_alive(*received, result);
     return true;
   }
-  assembler_.add(decoder_.decode(received->payload), result.transactions);
+  take(received->payload, result);
+  return true;
+}
+
+void LogicalCapturer::take(std::string_view bytes, CaptureResult& result) {
+  if (spool_.in_segment() && bytes.front() != 'E') {
+    spool_.add(bytes);
+    return;
+  }
+  const PgoutputMessage& message = decoder_.decode(bytes);
+  if (const auto* start = std::get_if<StreamStartMessage>(&message)) {
+    spool_.start(*start);
+  } else if (std::holds_alternative<StreamStopMessage>(message)) {
+    spool_.stop();
+  } else if (const auto* abort = std::get_if<StreamAbortMessage>(&message)) {
+    spool_.abort(*abort);
+  } else if (const auto* commit = std::get_if<StreamCommitMessage>(&message)) {
+    begin_replay(*commit, result);
+  } else {
+    assembler_.add(message, result.transactions);
+    assembled(result);
+  }
+}
+
+void LogicalCapturer::begin_replay(const StreamCommitMessage& commit, CaptureResult& result) {
+  replay_.emplace(Replay{spool_.take(commit.xid), commit.commit});
+  const BeginMessage begin{commit.commit.commit_lsn, commit.commit.commit_time, commit.xid};
+  assembler_.add(PgoutputMessage{begin}, result.transactions);
+}
+
+// One message of it.
+void LogicalCapturer::replay(CaptureResult& result) {
+  if (const auto message = replay_->transaction.next()) {
+    assembler_.add(decoder_.decode(*message), result.transactions);
+    return;
+  }
+  const PgoutputMessage commit{replay_->commit};
+  replay_.reset();
+  assembler_.add(commit, result.transactions);
+  assembled(result);
+}
+
+void LogicalCapturer::assembled(const CaptureResult& result) {
   if (!result.transactions.empty() && ends(result.transactions.back()->portion)) {
     handed_over_ = result.transactions.back()->end_position.lsn.to_postgres();
     silences_ = handed_over_ > silent_at_ ? 0 : silences_;
   }
-  return true;
 }
 
 void LogicalCapturer::take_keep_alive(const ReplicationMessage& keep_alive, CaptureResult& result) {

@@ -11,6 +11,7 @@
 #include "source/postgres/pgoutput_decoder.hpp"
 #include "source/postgres/replication_stream.hpp"
 #include "source/postgres/session.hpp"
+#include "source/postgres/stream_spool.hpp"
 #include "source/postgres/transaction_assembler.hpp"
 
 namespace headgate::source::postgres {
@@ -38,6 +39,10 @@ class LogicalCapturer final : public Capturer {
   TableSchemaPtr schema_of(const RelationMessage& relation);
   std::string stream_options();
   bool receive(CaptureResult& result);
+  void take(std::string_view message, CaptureResult& result);
+  void begin_replay(const StreamCommitMessage& commit, CaptureResult& result);
+  void replay(CaptureResult& result);
+  void assembled(const CaptureResult& result);
   void take_keep_alive(const ReplicationMessage& keep_alive, CaptureResult& result);
   void leave_with_server();
   void watch_silence();
@@ -49,6 +54,15 @@ class LogicalCapturer final : public Capturer {
   Logger log_;
   PgoutputDecoder decoder_;
   TransactionAssembler assembler_;
+  SpillSpace spill_space_;
+  StreamSpool spool_;
+  // A streamed transaction whose commit has come: it goes through the assembler before anything
+  // else is read.
+  struct Replay {
+    SpooledTransaction transaction;
+    CommitMessage commit;
+  };
+  std::optional<Replay> replay_;
   std::unique_ptr<ReplicationStream> stream_;
   bool binary_ = false;  // what this stream was asked to send
 

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,6 +35,15 @@ struct Options {
 
   // logical_decoding_work_mem for our own walsender, as the server takes it ("256MB").
   std::optional<std::string> decoding_work_mem;
+
+  // Where transactions that are sent while in progress wait for their end, and how much of them, in
+  // bytes. An empty folder: they are not asked for, and the server keeps them itself.
+  std::string spill_folder;
+  std::uint64_t spill_bytes_max = std::uint64_t{20} * 1024 * 1024 * 1024;
+
+  // Leave out what was itself replicated to the source (carries an origin), so that two databases
+  // may follow each other.
+  bool local_changes_only = false;
 
   // Ask for binary values where every sink can take them.
   bool binary = false;

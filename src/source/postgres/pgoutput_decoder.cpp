@@ -98,7 +98,42 @@ LogicalMessage read_logical_message(Reader& reader) {
   return message;
 }
 
+template <typename Reader>
+StreamAbortMessage read_stream_abort(Reader& reader) {
+  StreamAbortMessage abort;
+  abort.xid = reader.template integer<std::uint32_t>();
+  abort.subxid = reader.template integer<std::uint32_t>();
+  if (reader.left() > 0) {  // LSN and time, which a parallel stream adds
+    reader.take(sizeof(std::uint64_t) * 2);
+  }
+  return abort;
+}
+
 }  // namespace
+
+StreamedMessage StreamedMessage::split(std::string_view message) {
+  WireReader reader(message, "pgoutput message");
+  StreamedMessage streamed;
+  streamed.type = reader.character();
+  switch (streamed.type) {
+    case 'R':
+    case 'Y':
+    case 'I':
+    case 'U':
+    case 'D':
+    case 'T':
+    case 'M':
+      streamed.xid = reader.integer<std::uint32_t>();
+      break;
+    case 'O':
+      break;
+    default:
+      throw reader.malformed(fmt::format("a message of type 0x{:02x} within a streamed segment",
+                                         static_cast<unsigned char>(streamed.type)));
+  }
+  streamed.rest = reader.take(reader.left());
+  return streamed;
+}
 
 Row PgoutputDecoder::read_row(Reader& reader, std::vector<Value>& row) {
   const auto count = reader.integer<std::uint16_t>();
@@ -197,6 +232,26 @@ const PgoutputMessage& PgoutputDecoder::decode(std::string_view bytes) {
       break;
     case 'M':
       message_ = read_logical_message(reader);
+      break;
+    case 'S': {
+      StreamStartMessage start;
+      start.xid = reader.integer<std::uint32_t>();
+      start.first_segment = reader.integer<std::uint8_t>() != 0;
+      message_ = start;
+      break;
+    }
+    case 'E':
+      message_ = StreamStopMessage{};
+      break;
+    case 'c': {
+      StreamCommitMessage commit;
+      commit.xid = reader.integer<std::uint32_t>();
+      commit.commit = read_commit(reader);
+      message_ = commit;
+      break;
+    }
+    case 'A':
+      message_ = read_stream_abort(reader);
       break;
     default:
       throw reader.malformed(

@@ -1,4 +1,5 @@
-// pgoutput's messages, protocol version 1: bytes in, events out.
+// pgoutput's messages, protocol versions 1 and 2 (and 4 without parallel streaming): bytes in,
+// events out.
 //
 // Layout: PostgreSQL documentation, "Logical Replication Message Formats". All integers are
 // big-endian, strings end in NUL, times are microseconds since 2000-01-01 UTC.
@@ -90,9 +91,41 @@ struct LogicalMessage {
   std::string_view content;
 };
 
+// From here on, until StreamStop, come changes of a transaction that is still in progress. Between
+// two segments of it, others and whole transactions may stand; segments do not nest.
+struct StreamStartMessage {
+  std::uint32_t xid = 0;
+  bool first_segment = false;
+};
+
+struct StreamStopMessage {};
+
+struct StreamCommitMessage {
+  std::uint32_t xid = 0;
+  CommitMessage commit;
+};
+
+// With `subxid` equal to `xid` the whole transaction, otherwise one savepoint of it.
+struct StreamAbortMessage {
+  std::uint32_t xid = 0;
+  std::uint32_t subxid = 0;
+};
+
 using PgoutputMessage =
     std::variant<BeginMessage, CommitMessage, OriginMessage, RelationMessage, TypeMessage,
-                 InsertMessage, UpdateMessage, DeleteMessage, TruncateMessage, LogicalMessage>;
+                 InsertMessage, UpdateMessage, DeleteMessage, TruncateMessage, LogicalMessage,
+                 StreamStartMessage, StreamStopMessage, StreamCommitMessage, StreamAbortMessage>;
+
+// Within a segment, messages about rows and tables carry the id of the (sub)transaction that they
+// belong to, behind their first byte. Decoded is what is left without it.
+struct StreamedMessage {
+  std::uint32_t xid = 0;  // 0: the message has none
+  char type = 0;
+  std::string_view rest;  // behind type and xid
+
+  // Throws Error{kOperator} as PgoutputDecoder::decode() does.
+  static StreamedMessage split(std::string_view message);
+};
 
 // Decodes one message after the other. Rows and names of a message point into the bytes given and
 // into the decoder, and are valid until the next decode(). Not thread-safe.

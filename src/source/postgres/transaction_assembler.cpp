@@ -53,6 +53,7 @@ void TransactionAssembler::reset(History history) {
   history_ = std::move(history);
   relations_.clear();
   current_.reset();
+  foreign_ = false;
   handed_over_ = false;
   last_end_lsn_ = 0;
 }
@@ -64,9 +65,15 @@ void TransactionAssembler::add(const PgoutputMessage& message, std::vector<Trans
         if constexpr (std::is_same_v<Event, CommitMessage>) {
           add(event, out);
         } else if constexpr (std::is_same_v<Event, TypeMessage> ||
-                             std::is_same_v<Event, OriginMessage> ||
                              std::is_same_v<Event, LogicalMessage>) {
           // Types are looked up in the catalog, which knows more than the message says.
+        } else if constexpr (std::is_same_v<Event, OriginMessage>) {
+          foreign_ = local_changes_only_;
+        } else if constexpr (std::is_same_v<Event, StreamStartMessage> ||
+                             std::is_same_v<Event, StreamStopMessage> ||
+                             std::is_same_v<Event, StreamCommitMessage> ||
+                             std::is_same_v<Event, StreamAbortMessage>) {
+          throw unexpected("a segment of a streamed transaction where none may stand");
         } else {
           add(event);
         }
@@ -85,6 +92,7 @@ void TransactionAssembler::add(const BeginMessage& begin) {
                                            LSN::from_postgres(begin.commit_lsn), clock_.wall_now());
   current_->set_commit_time(begin.commit_time);
   handed_over_ = false;
+  foreign_ = false;
 }
 
 void TransactionAssembler::add(const CommitMessage& commit, std::vector<TransactionPtr>& out) {
@@ -120,13 +128,9 @@ void TransactionAssembler::add(const RelationMessage& message) {
   if (known != relations_.end() && same(known->second.raw, message)) {
     return;  // repeated after an invalidation that changed nothing for us
   }
-  TableSchemaPtr schema = lookup_(message);  // may throw: then nothing is remembered
   Relation& relation = relations_[message.relation];
   relation.raw = own_names(message, relation.raw_names);
-  const bool unchanged = relation.schema && schema && *relation.schema == *schema;
-  if (!unchanged) {
-    relation.schema = std::move(schema);
-  }
+  relation.looked_up = false;
 }
 
 void TransactionAssembler::add(const InsertMessage& insert) {
@@ -173,12 +177,25 @@ Transaction& TransactionAssembler::current() {
   return *current_;
 }
 
-const TableSchemaPtr& TransactionAssembler::schema_of(std::uint32_t relation) const {
-  const auto found = relations_.find(relation);
-  if (found == relations_.end()) {
-    throw unexpected(fmt::format("a change of relation {}, which was never described", relation));
+const TableSchemaPtr& TransactionAssembler::schema_of(std::uint32_t oid) {
+  static const TableSchemaPtr kNone;
+  if (foreign_) {
+    return kNone;
   }
-  return found->second.schema;
+  const auto found = relations_.find(oid);
+  if (found == relations_.end()) {
+    throw unexpected(fmt::format("a change of relation {}, which was never described", oid));
+  }
+  Relation& relation = found->second;
+  if (!relation.looked_up) {
+    TableSchemaPtr schema = lookup_(relation.raw);  // may throw: then it is asked again
+    const bool unchanged = relation.schema && schema && *relation.schema == *schema;
+    if (!unchanged) {
+      relation.schema = std::move(schema);
+    }
+    relation.looked_up = true;
+  }
+  return relation.schema;
 }
 
 // The new row with what the old one tells of columns that were not sent: of all columns when it is

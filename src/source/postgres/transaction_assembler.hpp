@@ -20,12 +20,17 @@ namespace headgate::source::postgres {
 // Error{kOperator} that names it.
 class TransactionAssembler {
  public:
-  // Turns a Relation message into a schema; null when the table is not captured. Asked once per
-  // different message.
+  // Turns a Relation message into a schema; null when the table is not captured. Asked when the
+  // first row of a new description comes.
   using SchemaLookup = std::function<TableSchemaPtr(const RelationMessage&)>;
 
-  TransactionAssembler(SchemaLookup lookup, const Clock& clock, std::size_t portion_bytes)
-      : lookup_(std::move(lookup)), clock_(clock), portion_bytes_(portion_bytes) {}
+  // `local_changes_only`: transactions with an origin count as empty.
+  TransactionAssembler(SchemaLookup lookup, const Clock& clock, std::size_t portion_bytes,
+                       bool local_changes_only = false)
+      : lookup_(std::move(lookup)),
+        clock_(clock),
+        portion_bytes_(portion_bytes),
+        local_changes_only_(local_changes_only) {}
 
   // Takes the next message. A transaction that is complete by it, or a portion that has grown
   // large, is appended to `out`.
@@ -46,6 +51,7 @@ class TransactionAssembler {
   struct Relation {
     RelationMessage raw;  // its views point into raw_names
     std::string raw_names;
+    bool looked_up = false;
     TableSchemaPtr schema;  // null: not captured
   };
 
@@ -58,7 +64,7 @@ class TransactionAssembler {
   void add(const TruncateMessage& truncate);
 
   Transaction& current();
-  const TableSchemaPtr& schema_of(std::uint32_t relation) const;
+  const TableSchemaPtr& schema_of(std::uint32_t relation);
   Row keep(const TableSchema& schema, Row row);
   Row fill_from_old(const TableSchema& schema, char old_kind, Row data, Row before);
   void hand_over(Portion portion, std::vector<TransactionPtr>& out);
@@ -66,9 +72,11 @@ class TransactionAssembler {
   SchemaLookup lookup_;
   const Clock& clock_;
   std::size_t portion_bytes_;
+  bool local_changes_only_;
   History history_;
   std::unordered_map<std::uint32_t, Relation> relations_;
   std::unique_ptr<Transaction> current_;
+  bool foreign_ = false;      // current_ has an origin, and such are left out
   bool handed_over_ = false;  // an earlier portion of current_ is with the caller already
   std::uint64_t last_end_lsn_ = 0;
 };
