@@ -88,6 +88,15 @@ std::vector<Good> good_messages() {
        MessageBytes('D').u32(16'385).letter('O').u16(2).text_value("1").binary_value("\x7F")},
       {"truncate", MessageBytes('T').u32(2).u8(3).u32(16'385).u32(16'390)},
       {"truncate of nothing", MessageBytes('T').u32(0).u8(0)},
+      {"stream start", MessageBytes('S').u32(4'000'000'001).u8(1)},
+      {"stream stop", MessageBytes('E')},
+      {"stream commit", MessageBytes('c')
+                            .u32(4'000'000'001)
+                            .u8(0)
+                            .u64(0x16B374D848)
+                            .u64(0x16B374D878)
+                            .u64(kServerTime)},
+      {"stream abort", MessageBytes('A').u32(700).u32(701)},
       {"message", MessageBytes('M').u8(1).u64(99).string("app").u32(3).raw(kNulInside)},
   };
 }
@@ -166,6 +175,10 @@ struct Toucher {
   std::size_t operator()(const UpdateMessage& m) const { return touch(m.old_row) + touch(m.row); }
   std::size_t operator()(const DeleteMessage& m) const { return touch(m.old_row); }
   std::size_t operator()(const TruncateMessage& m) const { return m.relations.size(); }
+  std::size_t operator()(const StreamStartMessage&) const { return 0; }
+  std::size_t operator()(const StreamStopMessage&) const { return 0; }
+  std::size_t operator()(const StreamCommitMessage&) const { return 0; }
+  std::size_t operator()(const StreamAbortMessage&) const { return 0; }
   std::size_t operator()(const LogicalMessage& m) const {
     return touch(m.prefix) + touch(m.content);
   }
@@ -287,6 +300,39 @@ TEST_CASE("an application's message keeps every byte") {
   CHECK(message.content == kNulInside);
 }
 
+TEST_CASE("segments of a streamed transaction have its id, commits and rollbacks too") {
+  const Decoded start(good("stream start"));
+  CHECK(start.as<StreamStartMessage>().xid == 4'000'000'001);
+  CHECK(start.as<StreamStartMessage>().first_segment);
+  CHECK(std::holds_alternative<StreamStopMessage>(Decoded(good("stream stop")).message()));
+  const Decoded commit(good("stream commit"));
+  CHECK(commit.as<StreamCommitMessage>().xid == 4'000'000'001);
+  CHECK(commit.as<StreamCommitMessage>().commit.commit_lsn == 0x16B374D848);
+  CHECK(commit.as<StreamCommitMessage>().commit.end_lsn == 0x16B374D878);
+  CHECK(commit.as<StreamCommitMessage>().commit.commit_time == kTime);
+  // A parallel stream adds the rollback's LSN and time.
+  for (const std::string& bytes :
+       {good("stream abort"), good("stream abort") + std::string(16, '\1')}) {
+    const Decoded abort(bytes);
+    CHECK(abort.as<StreamAbortMessage>().xid == 700);
+    CHECK(abort.as<StreamAbortMessage>().subxid == 701);
+  }
+}
+
+TEST_CASE("a message within a segment is split into its transaction and itself") {
+  const std::string streamed =
+      MessageBytes('I').u32(4'000'000'002).u32(16'385).letter('N').u16(1).text_value("1");
+  const StreamedMessage message = StreamedMessage::split(streamed);
+  CHECK(message.type == 'I');
+  CHECK(message.xid == 4'000'000'002);
+  const std::string plain = MessageBytes('I').u32(16'385).letter('N').u16(1).text_value("1");
+  CHECK(message.type + std::string(message.rest) == plain);
+  CHECK(StreamedMessage::split(good("origin")).xid == 0);
+  for (const char* refused : {"", "I", "I\1\2\3", "Bxxxx", "S", "?"}) {
+    CHECK_THROWS_AS(StreamedMessage::split(refused), Error);
+  }
+}
+
 TEST_CASE("one decoder serves one message after the other") {
   PgoutputDecoder decoder;
   for (int round = 0; round < 2; ++round) {
@@ -322,7 +368,7 @@ TEST_CASE("a good message with a byte too many is refused") {
 }
 
 TEST_CASE("an unknown type of message or of column is refused") {
-  const std::string known = "BCORYIUDTM";
+  const std::string known = "BCORYIUDTMSEcA";
   for (int type = 0; type < 256; ++type) {
     const char letter = static_cast<char>(type);
     CAPTURE(type);

@@ -65,6 +65,17 @@ TEST_CASE("a slot ahead of the server's log would swallow what commits until the
   CHECK(problems(slot_at(kLogEnd + 1), sinks_at({0x500})).front() == ErrorKind::kPositionLost);
 }
 
+// `headgate check` beside a running daemon: the sinks' positions were read a moment before the
+// slot.
+TEST_CASE("a slot that a running headgate moves on is no gap, one that others read is") {
+  SlotState slot = slot_at(kLogEnd + 1);
+  slot.active_pid = 7;
+  slot.read_by_us = true;
+  CHECK(problems(slot, sinks_at({0x500})).empty());
+  slot.read_by_us = false;
+  CHECK(problems(slot, sinks_at({0x500})) == Kinds{ErrorKind::kPositionLost});
+}
+
 TEST_CASE("a slot in use is waited for, and its reader named") {
   SlotState slot = slot_at(0x500);
   CHECK_NOTHROW(require_unread(slot, "headgate"));
@@ -100,7 +111,8 @@ TEST_CASE("a slot that was lost, is somebody else's or is not ready is said to b
   }
   SECTION("lost, with sinks on it: no statement is safe to run") {
     slot.wal_status = "lost";
-    CHECK(check_slot(slot, "headgate", "shop", kLogEnd, sinks_at({0x500})).at(0).statements.empty());
+    CHECK(
+        check_slot(slot, "headgate", "shop", kLogEnd, sinks_at({0x500})).at(0).statements.empty());
   }
   SECTION("invalidated for another reason") {
     for (const char* reason : {"rows_removed", "wal_level_insufficient", "idle_timeout", "new"}) {
