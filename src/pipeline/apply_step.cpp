@@ -267,7 +267,10 @@ void ApplyStep::write_batch() {
       write_operations(operations.first(before), copying);
       operations = operations.subspan(before);
     }
-    prepare(table, copying);
+    // A table that is only described: altered, and without new rows.
+    if (copying || first != operations.end() || tables_.knows(*table)) {
+      prepare(table, copying);
+    }
   }
   write_operations(operations, copying);
   batch_changes_ += data.operations.size();

@@ -25,6 +25,9 @@ class SchemaFollower {
   // in a transaction that was rolled back is forgotten with it.
   void connected();
 
+  // Whether the sink holds this table of the source, under whatever description.
+  bool knows(const SinkConfig& table) const { return record_for(table) != nullptr; }
+
   // Makes `table` ready for its first row of this description, within the transaction that brings
   // the row. `missing` as for SinkDriver::prepare_table().
   //

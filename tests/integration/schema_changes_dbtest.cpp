@@ -131,6 +131,29 @@ TEST_CASE("columns are added, dropped, renamed and retyped in the sinks as at th
   }
 }
 
+// The stream tells nothing of a table without new rows; the catalog does.
+TEST_CASE("a table without new rows follows, too, also when it was altered while nobody looked") {
+  Mirrored setup(
+      "CREATE TABLE shop.items (id integer PRIMARY KEY, t text);"
+      "INSERT INTO shop.items VALUES (1, 'one'), (2, 'two')");
+  const auto follows = [&](const std::string& name) {
+    setup.daemon().wait_until("column " + name, 40s, [&] {
+      return setup.in_postgres("SELECT count(*) FROM pg_attribute WHERE attname = '" + name +
+                               "'") == "1" &&
+             setup.in_sqlite("SELECT count(*) FROM pragma_table_info('shop.items') WHERE name = '" +
+                             name + "'") == "1";
+    });
+    CHECK(setup.differences({"shop.items"}) == "");
+  };
+  setup.on_source("ALTER TABLE shop.items ADD COLUMN quiet integer DEFAULT 3");
+  follows("quiet");
+  CHECK(setup.daemon().terminate().ok());
+  setup.on_source("ALTER TABLE shop.items RENAME COLUMN t TO unseen");
+  setup.daemon().start();
+  setup.daemon().wait_ready();
+  follows("unseen");
+}
+
 TEST_CASE("a new primary key is the sinks' new key") {
   Mirrored setup(
       "CREATE TABLE shop.items (id integer PRIMARY KEY, code text NOT NULL, n integer);"

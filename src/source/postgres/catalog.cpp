@@ -97,6 +97,34 @@ std::vector<std::size_t> positions_of(const std::vector<std::string>& names,
   return positions;
 }
 
+// A condition on pg_attribute as `a`. Generated columns came with 12.
+const char* not_generated(int server_version) {
+  return server_version >= 120000 ? "a.attgenerated = ''" : "true";
+}
+
+// Two columns about the partitions, however deep, of the partitioned table `c`. The identity that
+// counts at an update is that of the partition that holds the row, and none is inherited but the
+// primary key. Where it is not the table's, the old row that is sent says nothing of the table's
+// key, or nothing is sent since the server refuses the update.
+std::string partition_columns() {
+  const auto first = [](const std::string& condition) {
+    return fmt::format(
+        "(SELECT min(pn.nspname || '.' || p.relname) FROM pg_partition_tree(c.oid) AS t "
+        "JOIN pg_class p ON p.oid = t.relid JOIN pg_namespace pn ON pn.oid = p.relnamespace "
+        "WHERE c.relkind = 'p' AND t.isleaf AND t.relid <> c.oid AND ({}))",
+        condition);
+  };
+  return first("p.relkind = 'f' OR p.relpersistence <> 'p'") + ", " +
+         first(
+             "p.relreplident <> 'f' AND CASE c.relreplident "
+             "WHEN 'd' THEN p.relreplident <> 'd' "
+             "WHEN 'i' THEN NOT EXISTS (SELECT 1 FROM pg_index own JOIN pg_index root "
+             "  ON pg_partition_root(own.indexrelid) = pg_partition_root(root.indexrelid) "
+             "  WHERE p.relreplident = 'i' AND own.indrelid = p.oid AND own.indisreplident "
+             "  AND root.indrelid = c.oid AND root.indisreplident) "
+             "ELSE c.relreplident = 'f' END");
+}
+
 }  // namespace
 
 pq::ConnectOptions session_options(const Options& options) {
@@ -110,20 +138,31 @@ pq::ConnectOptions session_options(const Options& options) {
 }
 
 std::vector<CatalogTable> list_tables(pq::Connection& connection) {
+  const int version = connection.server_version();
+  // Before 13 a partitioned table cannot be published, only its partitions.
+  const bool roots = version >= 130000;
   // relreplident 'd' needs a primary key that is immediate; 'i' a replica-identity index.
   const pq::Result rows = connection.exec(
-      "SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relpersistence = 'p', "
-      "       c.relreplident, "
-      "       c.relreplident = 'f' OR EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid "
-      "         AND i.indisvalid AND CASE c.relreplident WHEN 'i' THEN i.indisreplident "
-      "         WHEN 'd' THEN i.indisprimary AND i.indimmediate ELSE false END), "
-      "       pg_has_role(c.relowner, 'USAGE'), "
-      "       has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'), "
-      "       pg_get_userbyid(c.relowner) "
-      "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-      "WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition "
-      "  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' "
-      "ORDER BY n.nspname, c.relname",
+      fmt::format(
+          "SELECT c.oid, n.nspname, c.relname, c.relkind = 'p', c.relpersistence = 'p', "
+          "       c.relreplident, "
+          "       c.relreplident = 'f' OR EXISTS (SELECT 1 FROM pg_index i WHERE i.indrelid = "
+          "c.oid "
+          "         AND i.indisvalid AND CASE c.relreplident WHEN 'i' THEN i.indisreplident "
+          "         WHEN 'd' THEN i.indisprimary AND i.indimmediate ELSE false END), "
+          "       pg_has_role(c.relowner, 'USAGE'), "
+          "       has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE'), "
+          "       pg_get_userbyid(c.relowner), "
+          "       coalesce((SELECT inhparent FROM pg_inherits WHERE inhrelid = c.oid "
+          "                 AND c.relispartition), 0), "
+          "       EXISTS (SELECT 1 FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 "
+          "               AND NOT a.attisdropped AND {}), "
+          "       {} "
+          "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+          "WHERE c.relkind IN ({}) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' "
+          "ORDER BY n.nspname, c.relname",
+          not_generated(version), roots ? partition_columns() : "NULL, NULL",
+          roots ? "'r', 'p'" : "'r'"),
       "list the tables");
   std::vector<CatalogTable> tables;
   for (int row = 0; row < rows.rows(); ++row) {
@@ -137,6 +176,10 @@ std::vector<CatalogTable> list_tables(pq::Connection& connection) {
     table.owned = rows.boolean(row, 7);
     table.readable = rows.boolean(row, 8);
     table.owner = rows.text(row, 9);
+    table.partition_of = static_cast<std::uint32_t>(rows.integer(row, 10));
+    table.has_columns = rows.boolean(row, 11);
+    table.unlogged_partition = rows.text(row, 12);
+    table.odd_partition = rows.text(row, 13);
     tables.push_back(std::move(table));
   }
   return tables;
@@ -201,18 +244,16 @@ TableSchema build_schema(pq::Connection& connection, std::uint32_t oid, const Ta
 std::vector<ColumnDescription> published_columns(pq::Connection& connection,
                                                  const CatalogTable& table,
                                                  const std::vector<std::string>& published) {
-  // Generated columns came with 12.
-  const char* not_generated =
-      connection.server_version() >= 120000 ? "a.attgenerated = ''" : "true";
+  const char* key_columns = connection.server_version() >= 110000 ? "indnkeyatts" : "indnatts";
   const pq::Result rows = connection.exec(
       fmt::format(
           "SELECT a.attname, a.atttypid, a.atttypmod, "
-          "       $2 = 'f' OR coalesce(a.attnum = ANY (i.indkey::int2[]), false) "
+          "       $2 = 'f' OR coalesce(a.attnum = ANY ((i.indkey::int2[])[0:i.{} - 1]), false) "
           "FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND "
           "     CASE $2 WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary ELSE false END "
           "WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped AND {} "
           "ORDER BY a.attnum",
-          not_generated),
+          key_columns, not_generated(connection.server_version())),
       {std::to_string(table.oid), std::string(1, table.identity)}, "read the columns of a table");
   std::vector<ColumnDescription> columns;
   for (int row = 0; row < rows.rows(); ++row) {

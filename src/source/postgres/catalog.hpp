@@ -16,17 +16,23 @@ namespace headgate::source::postgres {
 
 class SeenColumns;
 
-// One ordinary or partitioned table (a partition is captured as its root).
+// One ordinary or partitioned table.
 struct CatalogTable {
   std::uint32_t oid = 0;
   TableName name;
   bool partitioned = false;
-  bool logged = true;         // false: unlogged or temporary, never in the log
-  char identity = 'd';        // pg_class.relreplident
-  bool has_identity = false;  // updates and deletes of it can be published
-  bool owned = false;         // this user may add it to a publication
-  bool readable = false;      // this user may SELECT from it
+  std::uint32_t partition_of = 0;  // OID of the table that it is a direct partition of; 0: of none
+  bool has_columns = true;         // at least one that is sent
+  bool logged = true;              // false: unlogged or temporary, never in the log
+  char identity = 'd';             // pg_class.relreplident
+  bool has_identity = false;       // updates and deletes of it can be published
+  bool owned = false;              // this user may add it to a publication
+  bool readable = false;           // this user may SELECT from it
   std::string owner;
+
+  // Of a partitioned table, the name of the first partition that ...
+  std::string unlogged_partition;  // ... is in no log: unlogged or foreign; empty: none
+  std::string odd_partition;       // ... identifies its rows otherwise than the table; empty: none
 };
 
 // A column as the Relation message or the catalog names it, before its type is looked up.
@@ -41,7 +47,7 @@ struct ColumnDescription {
 // every name of a user comes out qualified.
 pq::ConnectOptions session_options(const Options& options);
 
-// All tables of the database but the system's.
+// All tables of the database but the system's, partitions among them.
 std::vector<CatalogTable> list_tables(pq::Connection& connection);
 
 // The schema that a run of changes of table `oid` describes. Domains become their base types, since

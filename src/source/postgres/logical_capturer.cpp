@@ -39,7 +39,8 @@ LogicalCapturer::LogicalCapturer(Session& session, const Clock& clock, Logger lo
       assembler_([this](const RelationMessage& relation) { return schema_of(relation); }, clock,
                  session.options().portion_bytes, session.options().local_changes_only),
       spill_space_(session.options().spill_folder, session.options().spill_bytes_max),
-      spool_(spill_space_) {}
+      spool_(spill_space_),
+      schema_watch_(session, session.options().schema_watch_interval, log_) {}
 
 void LogicalCapturer::open(const StartPoint& start) {
   stream_.reset();
@@ -48,6 +49,7 @@ void LogicalCapturer::open(const StartPoint& start) {
   assembler_.reset(session_.history());
   spool_.reset();
   replay_.reset();
+  schema_watch_.reset();
 
   session_.look_at_tables();
 
@@ -126,6 +128,7 @@ CaptureResult LogicalCapturer::fetch(const FetchLimits& limits, TimePoint deadli
       }
     }
     send_status_if_due();
+    schema_watch_.look(clock_.now());
     if (!result.transactions.empty()) {
       result.batch_id = BatchContext::make({}, clock_.wall_now()).batch_id;
       return result;
@@ -213,7 +216,11 @@ void LogicalCapturer::take_keep_alive(const ReplicationMessage& keep_alive, Capt
   const Duration gap =
       keep_alive.reply_wanted ? kAskedAdvanceGap : session_.options().idle_advance_interval;
   const bool due = clock_.now() >= last_advance_ + gap;
-  if (assembler_.within_transaction() || keep_alive.sent_lsn <= handed_over_ || !due) {
+  if (assembler_.within_transaction() || keep_alive.sent_lsn <= handed_over_) {
+    return;
+  }
+  const std::vector<TableSchemaPtr> altered = schema_watch_.due(keep_alive.sent_lsn);
+  if (!due && altered.empty()) {
     return;
   }
   // All before sent_lsn has been decoded and sent, and nothing of it is still under way here: the
@@ -221,6 +228,9 @@ void LogicalCapturer::take_keep_alive(const ReplicationMessage& keep_alive, Capt
   const LSN reached = LSN::from_postgres(keep_alive.sent_lsn);
   auto advance = std::make_shared<Transaction>("", reached, clock_.wall_now());
   advance->end_position = {reached, session_.history()};
+  for (const TableSchemaPtr& table : altered) {
+    advance->involve(table);
+  }
   result.transactions.push_back(std::move(advance));
   handed_over_ = keep_alive.sent_lsn;
   last_advance_ = clock_.now();
@@ -287,6 +297,9 @@ void LogicalCapturer::send_status_if_due() {
 }
 
 void LogicalCapturer::send_status(ReplicationStream::Reply reply) {
+  if (schema_watch_.waits()) {
+    reply = ReplicationStream::Reply::kWanted;  // with how far the server has got
+  }
   stream_->send_status(handed_over_, durable_, clock_.wall_now(), reply);
   reported_ = durable_;
   reply_wanted_ = false;

@@ -10,6 +10,7 @@
 #include "pipeline/capturer.hpp"
 #include "source/postgres/pgoutput_decoder.hpp"
 #include "source/postgres/replication_stream.hpp"
+#include "source/postgres/schema_watch.hpp"
 #include "source/postgres/session.hpp"
 #include "source/postgres/stream_spool.hpp"
 #include "source/postgres/transaction_assembler.hpp"
@@ -63,6 +64,7 @@ class LogicalCapturer final : public Capturer {
     CommitMessage commit;
   };
   std::optional<Replay> replay_;
+  SchemaWatch schema_watch_;
   std::unique_ptr<ReplicationStream> stream_;
   bool binary_ = false;  // what this stream was asked to send
 

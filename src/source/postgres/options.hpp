@@ -63,6 +63,9 @@ struct Options {
   // passed, is taken for lost. Longer each time until the stream gets on.
   Duration receive_timeout = std::chrono::minutes(2);
 
+  // How often the catalog is looked at for tables that were altered and have no new rows.
+  Duration schema_watch_interval = std::chrono::seconds(10);
+
   // With nothing to apply, how often the sinks' positions follow the server's log, so that an idle
   // slot does not hold it back.
   Duration idle_advance_interval = std::chrono::seconds(10);

@@ -9,10 +9,6 @@
 namespace headgate::source::postgres {
 namespace {
 
-std::string append_name(const std::string& name) {
-  return name + "_append";
-}
-
 std::string table_list(const std::vector<CatalogTable>& tables) {
   std::string list;
   for (const CatalogTable& table : tables) {
@@ -313,6 +309,10 @@ Findings check_lists_and_filters(pq::Connection& connection, const std::string& 
 }
 
 }  // namespace
+
+std::string append_name(const std::string& name) {
+  return name + "_append";
+}
 
 PublicationPlan plan_publications(pq::Connection& connection, const std::string& name,
                                   const Selection& selection, bool following) {

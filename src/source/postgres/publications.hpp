@@ -47,6 +47,9 @@ Findings check_published(pq::Connection& connection, const std::string& name);
 // when this user may not.
 void create_publications(pq::Connection& connection, const PublicationPlan& plan);
 
+// The publication of the tables without a usable replica identity.
+std::string append_name(const std::string& name);
+
 // The names to ask pgoutput for: those of the two that exist.
 std::vector<std::string> publication_names(pq::Connection& connection, const std::string& name);
 

@@ -1,6 +1,8 @@
 #include "source/postgres/selection.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <unordered_map>
 
 #include <fmt/format.h>
 
@@ -21,10 +23,45 @@ void check_named_tables(const std::vector<CatalogTable>& tables, const TableFilt
     findings.push_back(Finding::error(
         fmt::format("source: table {} does not exist", name.to_string()),
         other_schema == tables.end()
-            ? "create it, or remove it from `tables`; views, partitions and foreign tables cannot "
-              "be captured"
+            ? "create it, or remove it from `tables`; views and foreign tables cannot be captured, "
+              "and partitions not beside their table"
             : fmt::format("did you mean {}?", other_schema->name.to_string())));
   }
+}
+
+std::string leave_out(const CatalogTable& table) {
+  return fmt::format("leave it out: \"!{}\" in `tables`", table.name.to_string());
+}
+
+// Why no mirror of `table` could be kept, whatever its key.
+std::optional<Finding> obstacle_of(const CatalogTable& table) {
+  const std::string name = table.name.to_string();
+  if (!table.logged) {
+    return Finding::error(
+        fmt::format("source: table {} is unlogged: its changes are in no log", name),
+        fmt::format("ALTER TABLE {} SET LOGGED; or {}", quoted(table.name), leave_out(table)));
+  }
+  if (!table.unlogged_partition.empty()) {
+    return Finding::error(
+        fmt::format("source: partition {} of table {} is unlogged or foreign: its changes are in "
+                    "no log",
+                    table.unlogged_partition, name),
+        fmt::format("ALTER TABLE … SET LOGGED; or name the other partitions in `tables` and {}",
+                    leave_out(table)));
+  }
+  if (!table.has_columns) {
+    return Finding::error(
+        fmt::format("source: table {} has no columns that could be mirrored", name),
+        leave_out(table));
+  }
+  if (table.has_identity && !table.odd_partition.empty()) {
+    return Finding::error(
+        fmt::format("source: partition {} has another replica identity than its table {}: its "
+                    "updates and deletes would fail, or would not say which row they change",
+                    table.odd_partition, name),
+        "ALTER TABLE … REPLICA IDENTITY FULL for that partition, or the same for all of them");
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -40,20 +77,35 @@ std::vector<const CatalogTable*> Selection::all() const {
   return tables;
 }
 
+std::vector<CatalogTable> without_covered_partitions(const std::vector<CatalogTable>& tables,
+                                                     const TableFilter& filter) {
+  std::unordered_map<std::uint32_t, const CatalogTable*> by_oid;
+  for (const CatalogTable& table : tables) {
+    by_oid.emplace(table.oid, &table);
+  }
+  std::vector<CatalogTable> kept;
+  for (const CatalogTable& table : tables) {
+    auto parent = by_oid.find(table.partition_of);
+    while (parent != by_oid.end() && !filter.matches(parent->second->name)) {
+      parent = by_oid.find(parent->second->partition_of);
+    }
+    if (parent == by_oid.end()) {
+      kept.push_back(table);
+    }
+  }
+  return kept;
+}
+
 Selection select_tables(const std::vector<CatalogTable>& tables, const TableFilter& filter,
                         KeylessPolicy keyless, Findings& findings) {
   Selection selection;
   check_named_tables(tables, filter, findings);
-  for (const CatalogTable& table : tables) {
+  for (const CatalogTable& table : without_covered_partitions(tables, filter)) {
     if (!filter.matches(table.name)) {
       continue;
     }
-    if (!table.logged) {
-      findings.push_back(Finding::error(
-          fmt::format("source: table {} is unlogged: its changes are in no log",
-                      table.name.to_string()),
-          fmt::format("ALTER TABLE {} SET LOGGED; or leave it out: \"!{}\" in `tables`",
-                      quoted(table.name), table.name.to_string())));
+    if (const auto obstacle = obstacle_of(table)) {
+      findings.push_back(*obstacle);
     } else if (table.has_identity) {
       selection.keyed.push_back(table);
     } else if (keyless == KeylessPolicy::kAppend) {

@@ -18,6 +18,11 @@ struct Selection {
   std::vector<const CatalogTable*> all() const;
 };
 
+// Without the partitions of tables that `filter` matches, whose rows come as rows of those. Any
+// other partition is a table of its own.
+std::vector<CatalogTable> without_covered_partitions(const std::vector<CatalogTable>& tables,
+                                                     const TableFilter& filter);
+
 // Sorts the tables that `filter` selects. What cannot be captured, or is named and does not exist,
 // is added to `findings`.
 Selection select_tables(const std::vector<CatalogTable>& tables, const TableFilter& filter,

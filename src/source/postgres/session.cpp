@@ -147,7 +147,10 @@ Findings Session::check_replication(const std::vector<SinkStand>& sinks) {
           "end it: COMMIT or ROLLBACK there, or SELECT pg_terminate_backend(…); COMMIT PREPARED or "
           "ROLLBACK PREPARED a prepared one"));
     }
-  } else if (!slot->active_pid || slot->read_by_us) {
+    return findings;
+  }
+  append(findings, check_awaited_standbys(connection, *slot));
+  if (!slot->active_pid || slot->read_by_us) {
     findings.push_back(
         Finding::ok(fmt::format("source: replication slot {} exists{}", options_.slot,
                                 slot->active_pid ? ", and headgate reads it" : "")));
@@ -342,13 +345,17 @@ Findings Session::check_history(ReplicationStream& stream, const ServerHistory& 
   return findings;
 }
 
-std::vector<Session::CopyTable> Session::copy_tables(pq::Connection& connection) {
+std::vector<Session::CopyTable> Session::copy_tables(pq::Connection& connection,
+                                                     const std::set<std::uint32_t>* only) {
   Findings findings;
   const Selection selection =
       select_tables(list_tables(connection), filter_, options_.keyless, findings);
   const std::vector<PublishedTable> published = published_tables(connection, options_.publication);
   std::vector<CopyTable> copies;
   for (const CatalogTable* table : selection.all()) {
+    if (only != nullptr && !only->contains(table->oid)) {
+      continue;
+    }
     const auto found =
         std::find_if(published.begin(), published.end(),
                      [&](const PublishedTable& entry) { return entry.name == table->name; });
@@ -364,6 +371,36 @@ std::vector<Session::CopyTable> Session::copy_tables(pq::Connection& connection)
     copies.push_back(std::move(copy));
   }
   return copies;
+}
+
+Session::CatalogShapes Session::table_shapes() {
+  CatalogShapes shapes;
+  // The statement's snapshot is taken before it asks for the log's end. A column's missing value is
+  // left out: it goes when the table is rewritten, which alters nothing.
+  pq::Connection& connection = catalog();
+  const pq::Result rows = connection.exec(
+      "SELECT c.oid, p.schemaname, p.tablename, concat_ws(' ', c.relreplident, "
+      "  (SELECT md5(string_agg(concat_ws(' ', a.attnum, quote_ident(a.attname), a.atttypid, "
+      "                                   a.atttypmod), ',' ORDER BY a.attnum)) "
+      "   FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), "
+      "  (SELECT string_agg(concat_ws(' ', i.indexrelid, i.indisprimary, i.indisreplident, "
+      "                               i.indkey::text), ',' ORDER BY i.indexrelid) "
+      "   FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisprimary OR i.indisreplident))), "
+      "pg_current_wal_insert_lsn() "
+      "FROM (SELECT DISTINCT schemaname, tablename FROM pg_publication_tables "
+      "      WHERE pubname IN ($1, $2)) p "
+      "JOIN pg_namespace n ON n.nspname = p.schemaname "
+      "JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = p.tablename",
+      {options_.publication, append_name(options_.publication)}, "look at the tables");
+  for (int row = 0; row < rows.rows(); ++row) {
+    const TableName name{rows.text(row, 1), rows.text(row, 2)};
+    shapes.lsn = LSN::parse(rows.value(row, 4)).to_postgres();
+    if (filter_.matches(name)) {
+      shapes.tables.push_back({static_cast<std::uint32_t>(rows.integer(row, 0)), name.to_string(),
+                               name.to_string() + " " + rows.text(row, 3)});
+    }
+  }
+  return shapes;
 }
 
 bool Session::wants_binary() {

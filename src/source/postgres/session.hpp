@@ -65,7 +65,21 @@ class Session {
     std::string row_filter;
   };
   // Through `connection`, so that it sees the catalog of that connection's snapshot.
-  std::vector<CopyTable> copy_tables(pq::Connection& connection);
+  // `only`: of these OIDs; null: all.
+  std::vector<CopyTable> copy_tables(pq::Connection& connection,
+                                     const std::set<std::uint32_t>* only = nullptr);
+
+  // What the catalog says of the captured tables, in a form that differs when a description does.
+  struct TableShape {
+    std::uint32_t oid = 0;
+    std::string name;
+    std::string shape;
+  };
+  struct CatalogShapes {
+    std::vector<TableShape> tables;
+    std::uint64_t lsn = 0;  // every transaction whose effect is in it was committed before this
+  };
+  CatalogShapes table_shapes();
 
   // Remembers the columns that the tables have now, so that what is altered from here on can be
   // told apart. Cheap when called again.

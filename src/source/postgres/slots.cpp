@@ -20,8 +20,8 @@ std::uint64_t lsn_or_zero(const pq::Result& rows, int column) {
 }
 
 constexpr const char* kBeginAgain =
-    "the changes since then are gone: drop the mirrored tables and this pipeline's row of "
-    "headgate_positions in the sink, and start again with a new copy";
+    "the changes since then are gone: drop the mirrored tables and this pipeline's rows of "
+    "headgate_positions and headgate_tables in the sink, and start again with a new copy";
 
 std::string drop_statement(const std::string& name) {
   return fmt::format("SELECT pg_drop_replication_slot('{}')", name);
@@ -137,7 +137,7 @@ std::optional<SlotState> find_slot(pq::Connection& connection, const std::string
       "concat_ws(', ', nullif(a.application_name, ''), 'user ' || a.usename, "
       "'from ' || host(a.client_addr)), "
       "coalesce(a.usename = session_user AND a.application_name = "
-      "current_setting('application_name'), false) "
+      "current_setting('application_name'), false), coalesce((j->>'failover')::bool, false) "
       "FROM pg_replication_slots s CROSS JOIN LATERAL to_jsonb(s) AS j "
       "LEFT JOIN pg_stat_activity a ON a.pid = s.active_pid WHERE s.slot_name = $1",
       {name}, "look up replication slot " + name);
@@ -164,6 +164,7 @@ std::optional<SlotState> find_slot(pq::Connection& connection, const std::string
   slot.temporary = rows.boolean(0, 9);
   slot.two_phase = rows.boolean(0, 10);
   slot.invalidation_reason = rows.text(0, 11);
+  slot.failover = rows.boolean(0, 14);
   return slot;
 }
 
@@ -258,6 +259,28 @@ Findings check_retention(pq::Connection& connection, const std::optional<SlotSta
                     "longer, the slot and with it the position is lost",
                     idle),
         "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf();"));
+  }
+  return findings;
+}
+
+Findings check_awaited_standbys(pq::Connection& connection, const SlotState& slot) {
+  if (!slot.failover) {
+    return {};
+  }
+  const pq::Result rows = connection.exec(
+      "SELECT name FROM regexp_split_to_table(current_setting('synchronized_standby_slots', true), "
+      "'[, ]+') AS listed CROSS JOIN LATERAL trim(BOTH '\"' FROM listed) AS name WHERE name <> '' "
+      "AND NOT EXISTS (SELECT 1 FROM pg_replication_slots WHERE slot_name = name AND active) "
+      "ORDER BY name",
+      "look for standbys that are waited for");
+  Findings findings;
+  for (int row = 0; row < rows.rows(); ++row) {
+    findings.push_back(Finding::warning(
+        fmt::format("source: the server sends nothing that {} is not known to have, and that "
+                    "standby does not read its slot",
+                    rows.value(row, 0)),
+        "start the standby, or take it out of synchronized_standby_slots (ALTER SYSTEM, and SELECT "
+        "pg_reload_conf())"));
   }
   return findings;
 }

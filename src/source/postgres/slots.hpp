@@ -20,6 +20,7 @@ struct SlotState {
   bool logical = false;
   bool temporary = false;  // goes with the session that made it
   bool two_phase = false;  // 14 and later: sends transactions when they are prepared
+  bool failover = false;   // 17 and later: kept in step by standbys, and waits for them
   std::optional<int> active_pid;
   std::string reader;       // who that is, as far as this user may see; never empty with active_pid
   bool read_by_us = false;  // `reader` has our user and application name: a running headgate
@@ -45,6 +46,9 @@ Findings check_slot(const std::optional<SlotState>& slot, const std::string& nam
 // limit is.
 Findings check_retention(pq::Connection& connection, const std::optional<SlotState>& slot,
                          const std::string& name);
+
+// Standbys that a slot with FAILOVER waits for (synchronized_standby_slots), and that do not read.
+Findings check_awaited_standbys(pq::Connection& connection, const SlotState& slot);
 
 // Throws Error{kTransient} that names the reader when the slot is in use: one consumer at a time.
 void require_unread(const SlotState& slot, const std::string& name);
