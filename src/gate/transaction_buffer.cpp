@@ -26,10 +26,7 @@ Transaction in_order(Transaction transaction, const std::vector<std::uint64_t>& 
   for (const TableSchemaPtr& schema : transaction.involved_tables()) {
     schemas.emplace(schema.get(), schema);
   }
-  Transaction sorted(transaction.id(), transaction.commit_lsn(), transaction.created_at());
-  sorted.set_commit_time(transaction.commit_time());
-  sorted.end_position = transaction.end_position;
-  sorted.first_seen_time = transaction.first_seen_time;
+  Transaction sorted = without_changes(transaction);
   for (const std::size_t i : order) {
     const Change& change = transaction.changes()[i];
     sorted.add_change(schemas.at(change.table), change);
@@ -40,8 +37,8 @@ Transaction in_order(Transaction transaction, const std::vector<std::uint64_t>& 
 }  // namespace
 
 TransactionBuffer::TransactionBuffer(const Clock& clock, const std::set<TableName>& captured,
-                                     GateOptions options)
-    : clock_(clock), options_(options), marks_(captured) {
+                                     GateOptions options, SpillSpace* spill_space)
+    : clock_(clock), options_(options), spill_space_(spill_space), marks_(captured) {
   HEADGATE_CHECK(options_.max_tx_count > 0 && options_.max_batch_bytes > 0,
                  "a gate that may hold nothing ready has no use");
 }
@@ -100,10 +97,51 @@ void TransactionBuffer::gather(const TableSchemaPtr& schema, const Change& chang
     transaction.set_commit_time(change.commit_time);
     transaction.end_position.lsn = change.lsn;
     transaction.first_seen_time = clock_.now();
-    found = pending_.emplace(std::move(key), Pending{std::move(transaction), {}}).first;
+    found = pending_.emplace(std::move(key), Pending{std::move(transaction), {}, nullptr}).first;
+    memory_bytes_ += found->second.memory_bytes();
   }
-  found->second.transaction.add_change(schema, change);
-  found->second.ordinals.push_back(change.ordinal);
+  Pending& pending = found->second;
+  memory_bytes_ -= pending.memory_bytes();
+  pending.transaction.add_change(schema, change);
+  pending.ordinals.push_back(change.ordinal);
+  memory_bytes_ += pending.memory_bytes();
+  if (spill_space_ != nullptr && memory_bytes_ > options_.memory_bytes_max) {
+    spill_largest();
+  }
+}
+
+std::size_t TransactionBuffer::Pending::memory_bytes() const {
+  return transaction.memory_bytes() + ordinals.capacity() * sizeof(std::uint64_t);
+}
+
+// Until half of the memory is free again, so that it is not done for every change. One file takes
+// all of it: there may be many transactions, and few files that a process can have open.
+void TransactionBuffer::spill_largest() {
+  std::vector<Pending*> largest;
+  for (auto& [key, pending] : pending_) {
+    if (!pending.ordinals.empty()) {
+      largest.push_back(&pending);
+    }
+  }
+  std::sort(largest.begin(), largest.end(), [](const Pending* a, const Pending* b) {
+    return a->memory_bytes() > b->memory_bytes();
+  });
+  const auto file = std::make_shared<SpillFile>(*spill_space_);
+  for (Pending* pending : largest) {
+    if (memory_bytes_ <= options_.memory_bytes_max / 2) {
+      break;
+    }
+    memory_bytes_ -= pending->memory_bytes();
+    UnorderedChanges changes{std::move(pending->transaction), std::move(pending->ordinals)};
+    if (!pending->spilled) {
+      pending->spilled = std::make_unique<SpilledTransaction>();
+    }
+    pending->spilled->spill(file, changes);
+    pending->transaction = std::move(changes.transaction);
+    pending->ordinals = {};
+    memory_bytes_ += pending->memory_bytes();
+  }
+  file->close();
 }
 
 // Complete as it is, hence the reason; but nobody vouches for what was committed before it.
@@ -114,7 +152,7 @@ ReleasedTransaction TransactionBuffer::single(const TableSchemaPtr& schema, cons
   transaction.first_seen_time = clock_.now();
   transaction.add_change(schema, change);
   ++counts_.released[static_cast<std::size_t>(DeliveryReason::kCommitTime)];
-  return {std::move(transaction), DeliveryReason::kCommitTime, false};
+  return {std::move(transaction), nullptr, DeliveryReason::kCommitTime, false};
 }
 
 // -- marks
@@ -257,9 +295,16 @@ std::vector<ReleasedTransaction> TransactionBuffer::take(const ReadyPrefix& pref
 ReleasedTransaction TransactionBuffer::take_first(const Verdict& verdict) {
   Pending pending = std::move(pending_.begin()->second);
   pending_.erase(pending_.begin());
+  memory_bytes_ -= pending.memory_bytes();
   released_to_ = std::max(released_to_, pending.transaction.commit_lsn());
-  return {in_order(std::move(pending.transaction), pending.ordinals), verdict.reason,
-          verdict.whole};
+  if (!pending.spilled) {
+    return {in_order(std::move(pending.transaction), pending.ordinals), nullptr, verdict.reason,
+            verdict.whole};
+  }
+  ReleasedTransaction released{without_changes(pending.transaction), std::move(pending.spilled),
+                               verdict.reason, verdict.whole};
+  released.spilled->finish({std::move(pending.transaction), std::move(pending.ordinals)});
+  return released;
 }
 
 void TransactionBuffer::release_at_limit() {

@@ -4,8 +4,8 @@
 // until the slowest of its tables has been read past the commit. Completeness is judged by LSN;
 // clocks decide only where somebody asked for it (GateMode::kTimed).
 //
-// Everything pending is held in memory: moving large transactions to files is not part of it yet,
-// so the capturer bounds how far it reads ahead.
+// What is pending beyond `memory_bytes_max` waits on disk, the largest transactions first, and
+// comes back in portions.
 
 #pragma once
 
@@ -15,6 +15,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -29,6 +30,7 @@
 #include "core/lsn.hpp"
 #include "core/schema.hpp"
 #include "core/transaction.hpp"
+#include "gate/spilled_transaction.hpp"
 #include "gate/table_marks.hpp"
 
 namespace headgate {
@@ -49,12 +51,17 @@ struct GateOptions {
   // Once this much is ready, it is handed to on_complete at once. Both above 0.
   std::size_t max_tx_count = 1000;
   std::size_t max_batch_bytes = std::size_t{4} * 1024 * 1024;
+  // What pending transactions may take, in bytes, before some of them move to the spill space.
+  std::size_t memory_bytes_max = std::size_t{64} * 1024 * 1024;
 };
 
 // A transaction on its way out. `end_position` has its LSN; the history is the capturer's to fill
 // in.
 struct ReleasedTransaction {
+  // Without its changes when they are in `spilled`.
   Transaction transaction;
+  // All of its changes, when some of them were on disk; null for most.
+  std::unique_ptr<SpilledTransaction> spilled;
   DeliveryReason reason;
   // The marks vouch that nothing of it, and nothing committed before it, is missing. Under the
   // strict gate only such a one may go to a sink.
@@ -100,9 +107,14 @@ class TransactionBuffer {
   using OnComplete = std::function<void(std::vector<ReleasedTransaction>)>;
   using OnTimeout = std::function<void(const GateStall&)>;
 
-  // `clock` must outlive the buffer. `captured` are all tables whose changes will be added.
+  // `clock`, and `spill_space` where there is one, must outlive the buffer and what it releases.
+  // `captured` are all tables whose changes will be added. Without a spill space everything stays
+  // in memory, and the capturer bounds how far it reads ahead.
+  //
+  // With one, add() may throw Error{kSystemic}: the disk is full, or limits.spill_disk is. The
+  // buffer is of no use then.
   TransactionBuffer(const Clock& clock, const std::set<TableName>& captured,
-                    GateOptions options = {});
+                    GateOptions options = {}, SpillSpace* spill_space = nullptr);
 
   // A further table, none of whose changes has an LSN up to and including `captured_from`.
   // REQUIRES: not captured yet; nothing after `captured_from` has left the gate.
@@ -169,8 +181,11 @@ class TransactionBuffer {
 
   struct Pending {
     Transaction transaction;
-    std::vector<std::uint64_t> ordinals;  // as they came, one per change
+    std::vector<std::uint64_t> ordinals;          // as they came, one per change
+    std::unique_ptr<SpilledTransaction> spilled;  // what came before them; null: nothing
     bool declared_complete = false;
+
+    std::size_t memory_bytes() const;
   };
 
   struct Verdict {
@@ -194,6 +209,7 @@ class TransactionBuffer {
   // All of these need the lock.
   void check_change(const TableSchemaPtr& schema, const Change& change) const;
   void gather(const TableSchemaPtr& schema, const Change& change);
+  void spill_largest();
   ReleasedTransaction single(const TableSchemaPtr& schema, const Change& change);
   std::optional<Verdict> judge(const Pending& pending, TimePoint now, WallTime wall_now) const;
   std::optional<DeliveryReason> judge_by_time(const Transaction& transaction, TimePoint now,
@@ -213,12 +229,14 @@ class TransactionBuffer {
   // Constant after construction.
   const Clock& clock_;
   GateOptions options_;
+  SpillSpace* spill_space_;  // null: everything stays in memory
 
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   TableMarks marks_;
   std::map<Key, Pending> pending_;
-  LSN released_to_;  // the greatest commit LSN that has left
+  std::size_t memory_bytes_ = 0;  // of all in pending_
+  LSN released_to_;               // the greatest commit LSN that has left
   bool closed_ = false;
   GateCounts counts_;
   OnComplete on_complete_;

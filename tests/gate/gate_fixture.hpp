@@ -97,10 +97,33 @@ inline std::string shown(const Transaction& transaction) {
   return text;
 }
 
+// Also of one that was spilled, which is read to its end by this, `portion_bytes` at a time.
+inline std::string shown(const ReleasedTransaction& released, std::size_t portion_bytes = 2000) {
+  if (!released.spilled) {
+    return shown(released.transaction);
+  }
+  std::string text(released.transaction.id());
+  const char* separator = ":";
+  std::uint64_t ordinal = 0;
+  bool ended = false;
+  while (const auto portion = released.spilled->next_portion(portion_bytes)) {
+    const bool in_place = !ended && begins(portion->portion) == (ordinal == 0) &&
+                          portion->commit_lsn() == released.transaction.commit_lsn();
+    ended = ends(portion->portion);
+    text += in_place && !portion->changes().empty() ? "" : " (portion out of place)";
+    for (const Change& change : portion->changes()) {
+      text += separator + std::string(change.data[0].bytes());
+      text += change.ordinal == ordinal++ ? "" : " (misnumbered)";
+      separator = ",";
+    }
+  }
+  return text + (ended ? "" : " (without an end)");
+}
+
 inline std::vector<std::string> shown(const std::vector<ReleasedTransaction>& released) {
   std::vector<std::string> all;
   for (const ReleasedTransaction& one : released) {
-    all.push_back(shown(one.transaction));
+    all.push_back(shown(one));
   }
   return all;
 }

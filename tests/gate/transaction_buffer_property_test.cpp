@@ -2,6 +2,7 @@
 // exactly when every table has been read to its LSN.
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <random>
 
@@ -149,7 +150,7 @@ TEST_CASE("what has left is always the whole of what every table was read past, 
     if (source.pick(3) == 0) {
       for (const ReleasedTransaction& one : buffer.get_complete_transactions()) {
         REQUIRE(one.whole);
-        left.push_back(shown(one.transaction));
+        left.push_back(shown(one));
       }
       REQUIRE(left == source.must_have_left());
     }
@@ -159,6 +160,42 @@ TEST_CASE("what has left is always the whole of what every table was read past, 
   CHECK(left == source.must_have_left());
   CHECK(left.size() == 60);
   CHECK(buffer.is_empty());
+}
+
+// The same with hardly any memory: most of what waits is on disk, in several runs per transaction.
+TEST_CASE("what has waited on disk leaves as whole and in the same order") {
+  const auto seed = GENERATE(range(0U, 200U));
+  CAPTURE(seed);
+  std::mt19937_64 random(seed);
+  RandomSource source(random);
+  const ManualClock clock;
+  SpillSpace space(std::filesystem::temp_directory_path().string(), std::uint64_t{1} << 30);
+  std::uint64_t spilled = 0;
+  {
+    GateOptions options;
+    options.memory_bytes_max = source.pick(3) == 0 ? 0 : 1000 + source.pick(30'000);
+    TransactionBuffer buffer(clock, source.names(), options, &space);
+    Texts left;
+    const auto take = [&] {
+      for (const ReleasedTransaction& one : buffer.get_complete_transactions()) {
+        REQUIRE(one.whole);
+        spilled += one.spilled ? 1U : 0U;
+        left.push_back(shown(one, 1 + source.pick(4000)));
+      }
+    };
+    while (!source.is_read()) {
+      source.read_some(buffer);
+      if (source.pick(5) == 0) {
+        take();
+        REQUIRE(left == source.must_have_left());
+      }
+    }
+    take();
+    CHECK(left == source.must_have_left());
+    CHECK(left.size() == 60);
+    CHECK(spilled > 0);
+  }
+  CHECK(space.used() == 0);
 }
 
 // Nothing may be pushed early, twice or out of order, and never more than a limit's worth held
@@ -177,7 +214,7 @@ TEST_CASE("what is pushed at the limit is the same, in the same order") {
     REQUIRE(released.size() >= options.max_tx_count);
     for (const ReleasedTransaction& one : released) {
       REQUIRE(one.whole);
-      left.push_back(shown(one.transaction));
+      left.push_back(shown(one));
     }
   });
   while (!source.is_read()) {

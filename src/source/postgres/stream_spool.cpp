@@ -19,12 +19,15 @@ Error unexpected(const std::string& what) {
 
 void SpooledTransaction::add(std::string_view message) {
   StreamedMessage::split(message);  // malformed ones are found here, where the server is at hand
-  file_.append(message);
+  file_->append(message);
 }
 
 std::optional<std::string_view> SpooledTransaction::next() {
+  if (!reader_) {
+    reader_.emplace(file_, 0, file_->size());
+  }
   std::string_view record;
-  while (file_.next(record)) {
+  while (reader_->next(record)) {
     const StreamedMessage streamed = StreamedMessage::split(record);
     // A description counts in any case: the server sends it once, within whatever savepoint came
     // first, and anew only when a rollback has changed it.

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string_view>
@@ -20,7 +21,7 @@ namespace headgate::source::postgres {
 // One transaction's messages, in order.
 class SpooledTransaction {
  public:
-  explicit SpooledTransaction(SpillSpace& space) : file_(space) {}
+  explicit SpooledTransaction(SpillSpace& space) : file_(std::make_shared<SpillFile>(space)) {}
 
   // `message` as StreamedMessage::split() takes it.
   void add(std::string_view message);
@@ -33,7 +34,8 @@ class SpooledTransaction {
   std::optional<std::string_view> next();
 
  private:
-  SpillFile file_;
+  std::shared_ptr<SpillFile> file_;
+  std::optional<SpillReader> reader_;  // from the first next() on
   std::set<std::uint32_t> aborted_;
   std::string message_;
 };
