@@ -108,10 +108,12 @@ Findings check_all(const Config& config) {
   return findings;
 }
 
+bool is_error(const Finding& finding) {
+  return finding.level == Finding::Level::kError;
+}
+
 int exit_code_of(const Findings& findings) {
-  const auto first = std::find_if(findings.begin(), findings.end(), [](const Finding& finding) {
-    return finding.level == Finding::Level::kError;
-  });
+  const auto first = std::find_if(findings.begin(), findings.end(), is_error);
   return first == findings.end() ? kExitOk : exit_code_for(first->kind);
 }
 
@@ -132,6 +134,11 @@ int check_command(const Config& config, const CheckOptions& options) {
     findings = check_all(config);
   }
   options.json ? print_json(findings, runner.outcomes()) : print_text(findings);
+  const auto left = std::count_if(findings.begin(), findings.end(), is_error);
+  if (options.apply && !options.json && left > 0) {
+    fmt::print("left  {} {} to a person: another user's right, a restart, or a choice\n", left,
+               left == 1 ? "point" : "points");
+  }
   return exit_code_of(findings);
 }
 

@@ -7,6 +7,7 @@
 #include "sink/postgres/postgres_sink.hpp"
 #include "sink/sqlite/sqlite_sink.hpp"
 #include "source/postgres/postgres_source.hpp"
+#include "source/sqlserver/sqlserver_source.hpp"
 #include "transform/mirror.hpp"
 #include "version.hpp"
 
@@ -61,6 +62,17 @@ PipelineParts make_pipeline(const Config& config, const Clock& clock) {
   PipelineParts parts;
   for (const SinkSettings& sink : config.sinks) {
     parts.sinks.push_back(make_sink(sink, config, clock));
+  }
+  if (config.sqlserver) {
+    source::sqlserver::Options options = *config.sqlserver;
+    options.tables = config.source.tables;
+    options.poll_interval = config.cdc.interval;
+    options.spill_folder = config.storage_dir;
+    options.spill_bytes_max = config.source.spill_bytes_max;
+    options.gate_bytes_max = config.memory_limit / 4;
+    parts.source = std::make_unique<source::sqlserver::SqlServerSource>(std::move(options), clock,
+                                                                        make_logger("source"));
+    return parts;
   }
   source::postgres::Options options = config.source;
   // Other sinks would only print binary values again, which the server does better.

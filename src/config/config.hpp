@@ -17,6 +17,7 @@
 #include "sink/postgres/options.hpp"
 #include "sink/sqlite/options.hpp"
 #include "source/postgres/options.hpp"
+#include "source/sqlserver/options.hpp"
 #include "transform/mirror_options.hpp"
 
 namespace headgate {
@@ -54,6 +55,8 @@ struct Config {
   std::string file;  // the path it came from, for messages
   std::string pipeline;
   source::postgres::Options source;
+  // Instead of `source`, where source.type is sqlserver.
+  std::optional<source::sqlserver::Options> sqlserver;
   CdcConfig cdc;
   SnapshotConfig snapshot;
   SchemaChanges schema_changes = SchemaChanges::kApply;

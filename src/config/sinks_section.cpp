@@ -54,6 +54,8 @@ std::optional<MirrorOptions> read_mirror(const Section& sink) {
     }
     mirror.schema = schema->value;
   }
+  const std::string truncate = options.choice("truncate", "delete", {"delete", "native"});
+  mirror.truncate = truncate == "native" ? TruncateMode::kNative : TruncateMode::kDelete;
   return mirror;
 }
 

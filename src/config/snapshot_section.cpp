@@ -8,6 +8,10 @@ void read_snapshot(const Section& root, Config& config) {
   config.snapshot.mode = snapshot.choice("mode", "initial", {"initial", "never"}) == "initial"
                              ? SnapshotMode::kInitial
                              : SnapshotMode::kNever;
+  if (config.sqlserver && config.snapshot.mode != SnapshotMode::kNever) {
+    snapshot.fail("mode", "initial is not available for a sqlserver source in this version",
+                  "snapshot: { mode: never } begins with what is captured from now on");
+  }
   config.snapshot.existing =
       snapshot.choice("existing", config.snapshot.existing, {"keep", "replace", "refuse"});
 

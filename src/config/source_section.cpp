@@ -6,6 +6,7 @@
 #include "config/identifiers.hpp"
 #include "config/not_available.hpp"
 #include "config/postgres_login.hpp"
+#include "config/secret_file.hpp"
 #include "config/sections.hpp"
 #include "config/units.hpp"
 
@@ -83,18 +84,34 @@ std::optional<std::string> read_decoding_work_mem(const Section& source) {
   return fmt::format("{}kB", *bytes / 1024);
 }
 
+// The connection string is ODBC's own affair, and is looked at where the driver is known.
+void read_sqlserver(const Section& source, Config& config) {
+  for (const std::string_view key :
+       {"mode", "slot", "publication", "decoding_work_mem", "origin"}) {
+    if (source.has(key)) {
+      source.fail(key, "applies to postgres sources only", "leave the key out");
+    }
+  }
+  only_null(source, "time_zone", "the server's time zone");
+  source::sqlserver::Options options;
+  if (const auto dsn = source.required_text("dsn")) {
+    options.connection_string = dsn->value;
+  }
+  options.password = read_secret_file(source, "password_file").value_or("");
+  config.sqlserver = std::move(options);
+}
+
 }  // namespace
 
 void read_source(const Section& root, Config& config) {
   const Section source = root.required_section("source");
   const auto type = source.required_choice("type", {"postgres", "sqlserver"});
-  const bool sqlserver = type == "sqlserver";
-  if (sqlserver) {
-    source.fail("type", not_available("sqlserver (only postgres)"));
+  if (type == "sqlserver") {
+    read_sqlserver(source, config);
+    return;
   }
-
   only_default_choice(source, "mode", "logical", {"logical", "change_tables"});
-  if (source.has("time_zone") && !sqlserver) {
+  if (source.has("time_zone")) {
     source.fail("time_zone", "applies to sqlserver sources only",
                 "leave the key out, or write null");
   }
@@ -102,12 +119,6 @@ void read_source(const Section& root, Config& config) {
   config.source.publication = read_publication(source, config);
   config.source.decoding_work_mem = read_decoding_work_mem(source);
   config.source.local_changes_only = source.choice("origin", "any", {"any", "none"}) == "none";
-  // Another server's connection string would only lead to findings beside the point.
-  if (sqlserver) {
-    source.has("dsn");
-    source.has("password_file");
-    return;
-  }
   PostgresLogin login = read_postgres_login(source);
   config.source.conninfo = std::move(login.conninfo);
   config.source.password = std::move(login.password);

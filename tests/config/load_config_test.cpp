@@ -24,6 +24,20 @@ std::string load_problem(const std::string& path) {
   return {};
 }
 
+TEST_CASE("a SQL Server source has its own options") {
+  const Config config = parse_config(
+      "c.yml",
+      "pipeline: shop\n"
+      "source: { type: sqlserver, dsn: \"Driver=FreeTDS;Server=db1;Database=shop;UID=reader\" }\n"
+      "tables: [dbo.orders]\n"
+      "snapshot: { mode: never }\n"
+      "sinks: [{ name: copy, type: sqlite, path: ./copy.db }]\n");
+  REQUIRE(config.sqlserver.has_value());
+  CHECK(config.sqlserver->connection_string ==
+        "Driver=FreeTDS;Server=db1;Database=shop;UID=reader");
+  CHECK(config.source.tables == std::vector<std::string>{"dbo.orders"});
+}
+
 TEST_CASE("a small file is filled up with the documented defaults") {
   const Config config = parse_config("c.yml", kGoodYaml);
   CHECK(config.file == "c.yml");

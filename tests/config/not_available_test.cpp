@@ -80,11 +80,17 @@ TEST_CASE("keys whose feature does not exist are refused when they ask for it") 
   });
 }
 
-TEST_CASE("a source that does not exist yet is refused, without findings beside the point") {
+TEST_CASE("what a source has not yet is refused, without findings beside the point") {
   check_mistakes({
       {good_but("type: postgres\n  dsn: host=db1 dbname=shop user=headgate",
-                "type: sqlserver\n  dsn: Driver=FreeTDS;Server=db1;PWD=x\n  time_zone: UTC"),
-       "c.yml:3: source.type: not available in this version: sqlserver (only postgres)"},
+                "type: sqlserver\n  dsn: Driver=FreeTDS;Server=db1;PWD=x") +
+           "snapshot: { mode: initial }\n",
+       "c.yml:10: snapshot.mode: initial is not available for a sqlserver source in this version",
+       "snapshot: { mode: never } begins with what is captured from now on"},
+      {good_but("type: postgres\n  dsn: host=db1 dbname=shop user=headgate",
+                "type: sqlserver\n  dsn: Driver=FreeTDS;Server=db1;PWD=x\n  slot: s") +
+           "snapshot: { mode: never }\n",
+       "c.yml:5: source.slot: applies to postgres sources only", "leave the key out"},
       {good_but("source:\n", "source:\n  mode: change_tables\n"),
        "c.yml:3: source.mode: not available in this version: change_tables (only logical)"},
       {good_but("source:\n", "source:\n  time_zone: UTC\n"),

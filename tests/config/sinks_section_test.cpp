@@ -17,7 +17,7 @@ TEST_CASE("sinks of both types are read") {
   const Config config = parse_config(
       "c.yml", with_sink("name: report, type: postgres, dsn: postgresql://r@db2/report, "
                          "password_file: " +
-                         file + ", mirror: { schema: live }") +
+                         file + ", mirror: { schema: live, truncate: native }") +
                    "  - { name: idle, type: postgres, dsn: host=db3, mirror: true, "
                    "stall_after: 30s, migrations: null }\n");
   REQUIRE(config.sinks.size() == 3);
@@ -28,6 +28,7 @@ TEST_CASE("sinks of both types are read") {
   CHECK(sqlite.path == "./business.db");
   REQUIRE(config.sinks[0].mirror);
   CHECK(config.sinks[0].mirror->schema.empty());
+  CHECK(config.sinks[0].mirror->truncate == TruncateMode::kDelete);
 
   const auto& postgres = std::get<sink::postgres::Options>(config.sinks[1].driver);
   CHECK(postgres.pipeline == "shop");
@@ -36,6 +37,7 @@ TEST_CASE("sinks of both types are read") {
   CHECK(postgres.password == "hunter2");
   REQUIRE(config.sinks[1].mirror);
   CHECK(config.sinks[1].mirror->schema == "live");
+  CHECK(config.sinks[1].mirror->truncate == TruncateMode::kNative);
   REQUIRE(config.sinks[2].mirror);
   CHECK(config.warnings.empty());
 }
@@ -89,6 +91,8 @@ TEST_CASE("what is wrong with a sink is told at its line and key") {
        "c.yml:10: sinks[1].mirror: expected a single value, found a list"},
       {with_sink("name: b, type: sqlite, path: b.db, mirror: { shema: x }"),
        "c.yml:10: sinks[1].mirror.shema: unknown key, did you mean \"schema\"?"},
+      {with_sink("name: b, type: sqlite, path: b.db, mirror: { truncate: drop }"),
+       "c.yml:10: sinks[1].mirror.truncate: \"drop\" is not one of: delete, native"},
       {with_sink("name: b, type: postgres, dsn: host=x, mirror: { schema: pg_live }"),
        "c.yml:10: sinks[1].mirror.schema: \"pg_live\" is a schema of the server's own"},
   });

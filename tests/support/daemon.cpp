@@ -32,8 +32,8 @@ std::string yaml_string(const std::string& text) {
 
 std::string config_text(const PipelineConfig& config, const std::string& storage_dir,
                         const std::string& socket_path) {
-  std::string text = fmt::format("pipeline: {}\nsource:\n  type: postgres\n  dsn: {}\n",
-                                 config.pipeline, yaml_string(config.source_dsn));
+  std::string text = fmt::format("pipeline: {}\nsource:\n  type: {}\n  dsn: {}\n", config.pipeline,
+                                 config.source_type, yaml_string(config.source_dsn));
   for (const std::string& line : config.source_keys) {
     text += "  " + line + "\n";
   }
@@ -91,14 +91,16 @@ class UnixSocket {
 
 }  // namespace
 
-std::string sqlite_sink(const std::string& name, const std::string& path) {
-  return fmt::format("{{ name: {}, type: sqlite, path: {}, mirror: true }}", name,
-                     yaml_string(path));
+std::string sqlite_sink(const std::string& name, const std::string& path,
+                        const std::string& mirror) {
+  return fmt::format("{{ name: {}, type: sqlite, path: {}, mirror: {} }}", name, yaml_string(path),
+                     mirror);
 }
 
-std::string postgres_sink(const std::string& name, const std::string& dsn) {
-  return fmt::format("{{ name: {}, type: postgres, dsn: {}, mirror: true }}", name,
-                     yaml_string(dsn));
+std::string postgres_sink(const std::string& name, const std::string& dsn,
+                          const std::string& mirror) {
+  return fmt::format("{{ name: {}, type: postgres, dsn: {}, mirror: {} }}", name, yaml_string(dsn),
+                     mirror);
 }
 
 demo::RunResult headgate(const std::vector<std::string>& arguments, Duration timeout) {

@@ -19,6 +19,7 @@ namespace headgate::test {
 // One pipeline's configuration, in the words of the configuration file.
 struct PipelineConfig {
   std::string pipeline = "test";
+  std::string source_type = "postgres";
   std::string source_dsn{};
   std::vector<std::string> source_keys{};  // further lines of `source:`, such as "slot: other"
   std::vector<std::string> tables{};
@@ -27,8 +28,11 @@ struct PipelineConfig {
   std::string more{};                // further top-level YAML
 };
 
-std::string sqlite_sink(const std::string& name, const std::string& path);
-std::string postgres_sink(const std::string& name, const std::string& dsn);
+// `mirror`: what stands behind that key.
+std::string sqlite_sink(const std::string& name, const std::string& path,
+                        const std::string& mirror = "true");
+std::string postgres_sink(const std::string& name, const std::string& dsn,
+                          const std::string& mirror = "true");
 
 // Runs `headgate ARGUMENTS` to its end, at most for `timeout`.
 demo::RunResult headgate(const std::vector<std::string>& arguments,

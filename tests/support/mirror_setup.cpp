@@ -31,13 +31,14 @@ std::string way_to(const demo::ThrowawayCluster& cluster, const TcpGate* gate,
 
 PipelineConfig pipeline(const std::string& source, const std::string& sink,
                         const std::string& sqlite_path, std::vector<std::string> tables,
-                        const std::string& more) {
+                        const MirrorOptions& options) {
   tables.emplace_back("public.sync_marker");
   PipelineConfig config;
   config.source_dsn = source;
   config.tables = std::move(tables);
-  config.sinks = {sqlite_sink("file", sqlite_path), postgres_sink("server", sink)};
-  config.more = more;
+  config.sinks = {sqlite_sink("file", sqlite_path, options.mirror),
+                  postgres_sink("server", sink, options.mirror)};
+  config.more = options.more;
   return config;
 }
 
@@ -50,7 +51,7 @@ MirrorSetup::MirrorSetup(std::vector<std::string> tables, const MirrorOptions& o
       sink_gate_(gate_before(sink_, options.gates)),
       config_(pipeline(way_to(source_, source_gate_.get(), options.source_keywords),
                        way_to(sink_, sink_gate_.get(), options.sink_keywords), sqlite_path(),
-                       std::move(tables), options.more)),
+                       std::move(tables), options)),
       daemon_(folder_, config_) {
   demo::PgSession(source_.conninfo())
       .execute(

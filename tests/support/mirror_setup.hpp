@@ -28,6 +28,8 @@ struct MirrorOptions {
   // Further keywords of the daemon's connection strings.
   std::string source_keywords{};
   std::string sink_keywords{};
+  // What stands behind `mirror` of both sinks.
+  std::string mirror = "true";
   // Further top-level YAML.
   std::string more{};
 };

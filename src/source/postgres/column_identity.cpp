@@ -2,46 +2,48 @@
 
 #include <algorithm>
 #include <limits>
-#include <string_view>
+#include <map>
+#include <utility>
 
 #include <fmt/format.h>
 
 namespace headgate::source::postgres {
 namespace {
 
-// How much must have happened to the table since for `attribute` to be `column`; what is unlikely
-// costs more. The figures only say what is preferred to what.
+constexpr unsigned kImpossible = std::numeric_limits<unsigned>::max() / 8;
+
+// What must have been altered since for `attribute` to be `column`; a new name counts twice, as it
+// is rarer than a new type.
 unsigned cost_of_change(const ColumnDescription& column, const Attribute& attribute) {
-  if (attribute.dropped) {
-    return 1;  // dropped since
-  }
   const bool same_name = column.name == attribute.name;
   const bool same_type =
       column.type_oid == attribute.type_oid && column.type_modifier == attribute.type_modifier;
+  if (attribute.settled) {
+    return !attribute.dropped && same_name && same_type ? 0 : kImpossible;
+  }
+  if (attribute.dropped) {
+    return 1;  // dropped since
+  }
   if (attribute.generated) {
     return same_name && same_type ? 0 : 16;
   }
   return (same_name ? 0U : 2U) + (same_type ? 0U : 1U);
 }
 
-// For `attribute` to be none of the stream's columns.
-unsigned cost_of_absence(const Attribute& attribute) {
-  return attribute.dropped || attribute.generated ? 0 : 1;  // added since, or not published
-}
-
-bool equal_runs(const std::vector<ColumnDescription>& columns,
-                const std::vector<const Attribute*>& attributes) {
-  return std::equal(columns.begin(), columns.end(), attributes.begin(), attributes.end(),
-                    [](const ColumnDescription& column, const Attribute* attribute) {
-                      return cost_of_change(column, *attribute) == 0;
-                    });
+// For `attribute` to be none of the stream's columns, of which `is_last` says that none follows.
+unsigned cost_of_absence(const Attribute& attribute, bool is_last, unsigned cost_of_gap) {
+  if (attribute.dropped || attribute.generated || attribute.unlisted) {
+    return 0;
+  }
+  if (attribute.settled) {
+    return cost_of_gap;
+  }
+  return is_last ? 1 : cost_of_gap;  // added since; a column after it would have come still later
 }
 
 // Least costs of aligning the first i columns with the first j attributes.
 class Costs {
  public:
-  static constexpr unsigned kImpossible = std::numeric_limits<unsigned>::max() / 4;
-
   Costs(std::size_t columns, std::size_t attributes)
       : width_(attributes + 1), cells_((columns + 1) * width_, kImpossible) {}
 
@@ -54,74 +56,58 @@ class Costs {
   std::vector<unsigned> cells_;
 };
 
-// The value is not in the log; a table's root has none of its own, so its partitions are asked.
-ColumnFill partitions_fill(pq::Connection& connection, std::uint32_t oid,
-                           const std::string& column) {
-  const pq::Result rows = connection.exec(
-      "SELECT DISTINCT a.atthasmissing, array_to_string(a.attmissingval, '') "
-      "FROM pg_partition_tree($1::oid) p JOIN pg_attribute a ON a.attrelid = p.relid "
-      "WHERE p.isleaf AND a.attname = $2 AND NOT a.attisdropped",
-      {std::to_string(oid), column}, "read the columns of partitions");
-  if (rows.rows() == 0) {
-    return {};  // no partition, no rows
-  }
-  if (rows.rows() == 1 && rows.boolean(0, 0)) {
-    return {ColumnFill::Kind::kText, rows.text(0, 1)};
-  }
-  return {ColumnFill::Kind::kUnknown, {}};
-}
-
-// Aligns the columns with the attributes at the least cost.
+// Aligns `columns` with `attributes` at the least cost; nothing when there is no way.
 std::vector<const Attribute*> align(std::uint32_t oid,
                                     const std::vector<ColumnDescription>& columns,
                                     const std::vector<Attribute>& attributes,
-                                    const SeenColumns& seen) {
-  const auto cost_of_pair = [&](const ColumnDescription& column, const Attribute& attribute) {
-    return seen.had(oid, attribute.number, column) ? 0U : cost_of_change(column, attribute);
-  };
-  std::vector<const Attribute*> present;
-  for (const Attribute& attribute : attributes) {
-    if (!attribute.dropped && !attribute.generated) {
-      present.push_back(&attribute);
+                                    const SeenColumns& seen, unsigned cost_of_gap) {
+  const auto cost_of_pair = [&](std::size_t i, std::size_t j) {
+    const Attribute& attribute = attributes[j];
+    const unsigned cost = cost_of_change(columns[i], attribute);
+    if (attribute.settled || !seen.knows(oid, attribute.number)) {
+      return cost;
     }
-  }
-  if (equal_runs(columns, present)) {
-    return present;  // nothing has happened since
-  }
-
+    if (seen.had(oid, attribute.number, columns[i])) {
+      return 0U;
+    }
+    return attribute.dropped ? cost + 1 : cost;  // and another one before that
+  };
   const std::size_t n = columns.size();
   const std::size_t m = attributes.size();
+  const auto cost_of_skip = [&](std::size_t i, std::size_t j) {
+    return cost_of_absence(attributes[j], i == n, cost_of_gap);
+  };
   Costs front(n, m);
   Costs back(n, m);  // of the columns from i and the attributes from j on
   front.at(0, 0) = 0;
   for (std::size_t i = 0; i <= n; ++i) {
     for (std::size_t j = (i == 0 ? 1 : i); j <= m; ++j) {
-      const unsigned absent =
-          j > i ? front.at(i, j - 1) + cost_of_absence(attributes[j - 1]) : Costs::kImpossible;
+      const unsigned absent = j > i ? front.at(i, j - 1) + cost_of_skip(i, j - 1) : kImpossible;
       const unsigned paired =
-          i > 0 ? front.at(i - 1, j - 1) + cost_of_pair(columns[i - 1], attributes[j - 1])
-                : Costs::kImpossible;
-      front.at(i, j) = std::min({absent, paired, Costs::kImpossible});
+          i > 0 ? front.at(i - 1, j - 1) + cost_of_pair(i - 1, j - 1) : kImpossible;
+      front.at(i, j) = std::min({absent, paired, kImpossible});
     }
   }
   back.at(n, m) = 0;
   for (std::size_t i = n + 1; i-- > 0;) {
     for (std::size_t j = m; j-- > 0;) {
-      const unsigned absent = back.at(i, j + 1) + cost_of_absence(attributes[j]);
-      const unsigned paired = i < n
-                                  ? back.at(i + 1, j + 1) + cost_of_pair(columns[i], attributes[j])
-                                  : Costs::kImpossible;
-      back.at(i, j) = std::min({absent, paired, Costs::kImpossible});
+      const unsigned absent = back.at(i, j + 1) + cost_of_skip(i, j);
+      const unsigned paired = i < n ? back.at(i + 1, j + 1) + cost_of_pair(i, j) : kImpossible;
+      back.at(i, j) = std::min({absent, paired, kImpossible});
     }
   }
 
-  std::vector<const Attribute*> found(n, nullptr);
   const unsigned least = front.at(n, m);
-  for (std::size_t i = 0; i < n && least < Costs::kImpossible; ++i) {
+  if (least >= kImpossible) {
+    return {};
+  }
+  // One alteration more is no reason to believe the one and not the other.
+  const unsigned possible = least + 1;
+  std::vector<const Attribute*> found(n, nullptr);
+  for (std::size_t i = 0; i < n; ++i) {
     unsigned ways = 0;
     for (std::size_t j = 0; j < m; ++j) {
-      if (front.at(i, j) + cost_of_pair(columns[i], attributes[j]) + back.at(i + 1, j + 1) ==
-          least) {
+      if (front.at(i, j) + cost_of_pair(i, j) + back.at(i + 1, j + 1) <= possible) {
         ++ways;
         found[i] = &attributes[j];
       }
@@ -133,25 +119,66 @@ std::vector<const Attribute*> align(std::uint32_t oid,
   return found;
 }
 
+// The values that rows got in columns added to a partitioned table, by the column's name. They are
+// not in the log, and the root has none of its own, so its partitions are asked; whatever became of
+// the root's default since.
+std::map<std::string, ColumnFill> partitions_fills(pq::Connection& connection, std::uint32_t oid) {
+  const pq::Result rows = connection.exec(
+      "WITH RECURSIVE tree AS (SELECT $1::oid AS relid UNION ALL "
+      "  SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON t.relid = i.inhparent) "
+      "SELECT DISTINCT a.attname, a.atthasmissing, array_to_string(a.attmissingval, ''), "
+      "       NOT a.atthasmissing AND (a.atthasdef OR a.attidentity <> '' "
+      "                                OR y.typdefault IS NOT NULL) "
+      "FROM tree t JOIN pg_class c ON c.oid = t.relid AND c.relkind = 'r' "
+      "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
+      "JOIN pg_type y ON y.oid = a.atttypid ORDER BY 1",
+      {std::to_string(oid)}, "read the columns of partitions");
+  std::map<std::string, ColumnFill> fills;
+  for (int row = 0; row < rows.rows(); ++row) {
+    ColumnFill fill;
+    if (rows.boolean(row, 1) && !rows.is_null(row, 2)) {
+      fill = {ColumnFill::Kind::kText, rows.text(row, 2)};
+    } else if (rows.boolean(row, 3)) {
+      fill.kind = ColumnFill::Kind::kUnknown;
+    }
+    const auto [place, first] = fills.try_emplace(rows.text(row, 0), fill);
+    if (!first && (place->second.kind != fill.kind || place->second.text != fill.text)) {
+      place->second = {ColumnFill::Kind::kUnknown, {}};
+    }
+  }
+  return fills;
+}
+
 }  // namespace
 
 std::vector<Attribute> read_attributes(pq::Connection& connection, std::uint32_t oid) {
-  // Until 11 a default rewrote the table and left no trace; generated columns came with 12.
-  const bool has_missing = connection.server_version() >= 110000;
-  const bool has_generated = connection.server_version() >= 120000;
+  // Until 11 a default rewrote the table and left no trace; generated columns came with 12, lists
+  // of columns with 15.
+  const int version = connection.server_version();
+  const bool has_missing = version >= 110000;
+  const bool has_generated = version >= 120000;
+  const bool has_lists = version >= 150000;
+  // A transaction older than catalog_xmin has ended before all that a slot can still send. The
+  // oldest slot will do, whichever is ours; without one nothing is settled.
   const pq::Result rows = connection.exec(
       fmt::format(
           "SELECT a.attnum, a.attname, a.attisdropped, {}, a.atttypid, a.atttypmod, {}, {}, "
           "       a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL, "
-          "       c.relkind = 'p' "
+          "       c.relkind = 'p', "
+          "       coalesce(age(a.xmin) > (SELECT max(age(s.catalog_xmin)) "
+          "                               FROM pg_replication_slots s), false), {} "
           "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
           "LEFT JOIN pg_type t ON t.oid = a.atttypid "
           "WHERE a.attrelid = $1::oid AND a.attnum > 0 ORDER BY a.attnum",
           has_generated ? "a.attgenerated <> ''" : "false",
           has_missing ? "a.atthasmissing" : "false",
-          has_missing ? "array_to_string(a.attmissingval, '')" : "NULL"),
+          has_missing ? "array_to_string(a.attmissingval, '')" : "NULL",
+          has_lists ? "EXISTS (SELECT 1 FROM pg_publication_rel r WHERE r.prrelid = a.attrelid AND "
+                      "r.prattrs IS NOT NULL AND NOT a.attnum = ANY (r.prattrs::int2[]))"
+                    : "false"),
       {std::to_string(oid)}, "read the columns of a table");
   std::vector<Attribute> attributes;
+  bool partitioned = false;
   for (int row = 0; row < rows.rows(); ++row) {
     Attribute attribute;
     attribute.number = static_cast<std::uint32_t>(rows.integer(row, 0));
@@ -160,15 +187,23 @@ std::vector<Attribute> read_attributes(pq::Connection& connection, std::uint32_t
     attribute.generated = rows.boolean(row, 3);
     attribute.type_oid = static_cast<std::uint32_t>(rows.integer(row, 4));
     attribute.type_modifier = static_cast<std::int32_t>(rows.integer(row, 5));
+    attribute.settled = rows.boolean(row, 10);
+    attribute.unlisted = rows.boolean(row, 11);
     const bool filled_by_itself = rows.boolean(row, 8);
+    partitioned = rows.boolean(row, 9);
     if (rows.boolean(row, 6) && !rows.is_null(row, 7)) {
       attribute.fill = {ColumnFill::Kind::kText, rows.text(row, 7)};
     } else if (filled_by_itself && !attribute.dropped && !attribute.generated) {
-      const bool partitioned = rows.boolean(row, 9) && connection.server_version() >= 120000;
-      attribute.fill = partitioned ? partitions_fill(connection, oid, attribute.name)
-                                   : ColumnFill{ColumnFill::Kind::kUnknown, {}};
+      attribute.fill.kind = ColumnFill::Kind::kUnknown;
     }
     attributes.push_back(std::move(attribute));
+  }
+  if (partitioned && has_missing) {
+    const auto fills = partitions_fills(connection, oid);
+    for (Attribute& attribute : attributes) {
+      const auto found = fills.find(attribute.name);
+      attribute.fill = found == fills.end() ? ColumnFill{} : found->second;  // no partition, no row
+    }
   }
   return attributes;
 }
@@ -185,6 +220,11 @@ bool SeenColumns::had(std::uint32_t oid, std::uint32_t number,
          found->second.type_modifier == column.type_modifier;
 }
 
+bool SeenColumns::knows(std::uint32_t oid, std::uint32_t number) const {
+  const auto table = tables_.find(oid);
+  return table != tables_.end() && table->second.contains(number);
+}
+
 void SeenColumns::remember(std::uint32_t oid, std::uint32_t number,
                            const ColumnDescription& column) {
   tables_[oid].insert_or_assign(number, Seen{column.name, column.type_oid, column.type_modifier});
@@ -194,7 +234,13 @@ std::vector<const Attribute*> identify_columns(std::uint32_t oid,
                                                const std::vector<ColumnDescription>& columns,
                                                const std::vector<Attribute>& attributes,
                                                SeenColumns& seen) {
-  std::vector<const Attribute*> found = align(oid, columns, attributes, seen);
+  // A column that was never published may stand between others; that is rare, and only believed
+  // when nothing else is possible.
+  std::vector<const Attribute*> found = align(oid, columns, attributes, seen, kImpossible);
+  if (found.empty()) {
+    found = align(oid, columns, attributes, seen, 1);
+  }
+  found.resize(columns.size(), nullptr);
   for (std::size_t i = 0; i < columns.size(); ++i) {
     if (found[i] != nullptr) {
       seen.remember(oid, found[i]->number, columns[i]);

@@ -25,6 +25,10 @@ struct Attribute {
   bool generated = false;
   std::uint32_t type_oid = 0;
   std::int32_t type_modifier = -1;
+  // The stream describes it as it is now, wherever it stands: what altered it last was finished
+  // before all that the slot can still send.
+  bool settled = false;
+  bool unlisted = false;  // a publication has a list of columns without it
   ColumnFill fill;
 };
 
@@ -37,7 +41,9 @@ class SeenColumns {
  public:
   // True when attribute `number` of table `oid` was seen as `column`.
   bool had(std::uint32_t oid, std::uint32_t number, const ColumnDescription& column) const;
+  // True when the table, or that attribute of it, was seen at all.
   bool knows(std::uint32_t oid) const { return tables_.contains(oid); }
+  bool knows(std::uint32_t oid, std::uint32_t number) const;
   void remember(std::uint32_t oid, std::uint32_t number, const ColumnDescription& column);
 
  private:
@@ -52,6 +58,12 @@ class SeenColumns {
 // For each of `columns` of table `oid` the attribute that it is; null where the table has been
 // altered since in a way that leaves several possibilities, or none. Attributes must outlive the
 // result. Remembers in `seen` what it finds.
+//
+// Where several are possible, that counts which needs the fewest alterations since the description
+// (and since the columns were seen), provided that every other way needs at least two more. So it
+// is never wrong when no more than one thing has been altered since. Names that went round within a
+// few moments can still mislead it; who compares the result with what the sink remembers sees that
+// ids do not fit (pipeline/table_alteration.hpp).
 std::vector<const Attribute*> identify_columns(std::uint32_t oid,
                                                const std::vector<ColumnDescription>& columns,
                                                const std::vector<Attribute>& attributes,

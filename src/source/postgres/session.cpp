@@ -1,7 +1,9 @@
 #include "source/postgres/session.hpp"
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -28,6 +30,26 @@ Findings published_findings(const PublicationPlan& plan) {
                            .mended_by("source", {statement.sql}));
   }
   return findings;
+}
+
+// The partitioned tables of which some published table is a partition, however deep.
+std::set<std::uint32_t> ancestors_of(const std::vector<PublishedTable>& published,
+                                     const std::vector<CatalogTable>& tables) {
+  std::map<std::uint32_t, std::uint32_t> parents;
+  for (const CatalogTable& table : tables) {
+    parents.emplace(table.oid, table.partition_of);
+  }
+  std::set<std::uint32_t> ancestors;
+  for (const CatalogTable& table : tables) {
+    const bool is_published =
+        std::any_of(published.begin(), published.end(),
+                    [&](const PublishedTable& entry) { return entry.name == table.name; });
+    for (auto next = parents.find(table.partition_of); is_published && next != parents.end();
+         next = parents.find(next->second)) {
+      ancestors.insert(next->first);
+    }
+  }
+  return ancestors;
 }
 
 bool any_error(const Findings& findings) {
@@ -87,19 +109,27 @@ std::vector<CatalogTable> Session::candidates(bool following, Findings& findings
   }
   const std::vector<PublishedTable> published = published_tables(catalog(), options_.publication);
   const std::vector<TableName> named = filter_.named();
+  // Partitions come and go with their table.
+  const std::vector<CatalogTable> own = without_covered_partitions(tables, filter_);
+  const std::set<std::uint32_t> of_published = ancestors_of(published, tables);
   std::erase_if(tables, [&](const CatalogTable& table) {
     const bool is_published =
+        of_published.contains(table.oid) ||
         std::any_of(published.begin(), published.end(),
                     [&](const PublishedTable& entry) { return entry.name == table.name; });
     const bool is_named = std::find(named.begin(), named.end(), table.name) != named.end();
     if (is_published || is_named || !filter_.matches(table.name)) {
       return false;
     }
-    findings.push_back(Finding::warning(
-        fmt::format("source: table {} is new and matches a pattern of `tables`, but is not in "
-                    "publication {}: it is not mirrored",
-                    table.name.to_string(), options_.publication),
-        fmt::format("leave it out (\"!{}\") to be rid of this line", table.name.to_string())));
+    const bool is_own = std::any_of(
+        own.begin(), own.end(), [&](const CatalogTable& each) { return each.oid == table.oid; });
+    if (is_own) {
+      findings.push_back(Finding::warning(
+          fmt::format("source: table {} is new and matches a pattern of `tables`, but is not in "
+                      "publication {}: it is not mirrored",
+                      table.name.to_string(), options_.publication),
+          fmt::format("leave it out (\"!{}\") to be rid of this line", table.name.to_string())));
+    }
     return true;
   });
   return tables;
@@ -133,7 +163,9 @@ Findings Session::check_replication(const std::vector<SinkStand>& sinks) {
   append(findings, check_history(*stream, now, sinks));
 
   const auto slot = find_slot(connection, options_.slot);
-  append(findings, check_slot(slot, options_.slot, identity.database, identity.flushed_lsn, sinks));
+  const Findings trouble =
+      check_slot(slot, options_.slot, identity.database, identity.flushed_lsn, sinks);
+  append(findings, trouble);
   // The first copy takes its snapshot from a slot of its own, for a moment.
   const int copies = sinks.empty() && options_.copy_rows ? 1 : 0;
   append(findings, check_free_slots(connection, copies + (slot ? 0 : 1)));
@@ -147,6 +179,9 @@ Findings Session::check_replication(const std::vector<SinkStand>& sinks) {
           "end it: COMMIT or ROLLBACK there, or SELECT pg_terminate_backend(…); COMMIT PREPARED or "
           "ROLLBACK PREPARED a prepared one"));
     }
+    return findings;
+  }
+  if (any_error(trouble)) {
     return findings;
   }
   append(findings, check_awaited_standbys(connection, *slot));

@@ -1,0 +1,36 @@
+// A SQL Server database as a source, read from its change tables.
+
+#pragma once
+
+#include "base/log.hpp"
+#include "pipeline/capturer.hpp"
+#include "source/sqlserver/cdc_capturer.hpp"
+#include "source/sqlserver/options.hpp"
+#include "source/sqlserver/session.hpp"
+#include "source/sqlserver/start_here.hpp"
+
+namespace headgate::source::sqlserver {
+
+class SqlServerSource final : public Source {
+ public:
+  // `clock` must outlive the source. Connects to nothing yet.
+  SqlServerSource(Options options, const Clock& clock, const Logger& log)
+      : session_(std::move(options), log), cdc_(session_, clock, log), start_(session_, clock) {}
+
+  Findings check(const std::vector<SinkStand>& sinks) override { return session_.check(sinks); }
+  History prepare(const std::vector<SinkStand>& sinks) override { return session_.prepare(sinks); }
+  void give_up() noexcept override {}          // nothing was made there
+  std::string place() override { return {}; }  // no sink writes to SQL Server yet
+  bool captures(const TableName& table) const override { return session_.filter().matches(table); }
+  LSN current_end() override;
+  Capturer& cdc() override { return cdc_; }
+  Capturer& snapshot() override { return start_; }
+  SourceHealth health() override;
+
+ private:
+  Session session_;
+  CdcCapturer cdc_;
+  StartHere start_;
+};
+
+}  // namespace headgate::source::sqlserver

@@ -1,0 +1,305 @@
+// The SQL Server source against the double, through FreeTDS's real driver: what the capturer hands
+// over for what applications did.
+
+#include "source/sqlserver/sqlserver_source.hpp"
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "base/hex.hpp"
+#include "core/value_text.hpp"
+#include "support/sqlserver_double/sqlserver_double.hpp"
+
+namespace headgate::source::sqlserver {
+namespace {
+
+using namespace std::chrono_literals;
+using test::SqlServerDouble;
+
+std::string shown(const TableSchema& table, Row row) {
+  std::string text;
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    text += i == 0 ? "" : ",";
+    if (row[i].is_null()) {
+      text += "NULL";
+    } else if (row[i].is_unchanged()) {
+      text += "UNCHANGED";
+    } else {
+      text += value_text(table.columns[i], row[i]);
+    }
+  }
+  return text;
+}
+
+// "insert dbo.t (1,one); …" of one transaction.
+std::string shown(const Transaction& transaction) {
+  std::string text;
+  for (const Change& change : transaction.changes()) {
+    text += text.empty() ? "" : "; ";
+    text += std::string(to_string(change.operation)) + " " + change.table->name.to_string() + " ";
+    if (!change.before.empty()) {
+      text += "(" + shown(*change.table, change.before) + ") -> ";
+    }
+    text += "(" + shown(*change.table, change.data) + ")";
+  }
+  return text;
+}
+
+// A database with two captured tables, a source that reads it, and what it has handed over.
+class Captured {
+ public:
+  explicit Captured(const std::string& more = {}) {
+    server.set_capture(test::CaptureMode::kManual);
+    server.execute("EXEC sys.sp_cdc_enable_db");
+    create("CREATE TABLE dbo.orders (id int NOT NULL PRIMARY KEY, note nvarchar(50) NULL)",
+           "orders");
+    create(
+        "CREATE TABLE dbo.lines (id int NOT NULL PRIMARY KEY, body nvarchar(max) NULL, n int NULL)",
+        "lines");
+    if (!more.empty()) {
+      server.execute(more);
+    }
+    server.capture();
+    server.write_idle_row();
+    options.connection_string = server.connection_string(HEADGATE_TDSODBC);
+    options.tables = {"dbo.*"};
+    options.spill_folder = "/tmp";
+    options.idle_advance_interval = 0s;
+    options.poll_interval = 10ms;
+  }
+
+  void create(const std::string& table, const std::string& name) {
+    server.execute(table);
+    server.execute("EXEC sys.sp_cdc_enable_table @source_schema = N'dbo', @source_name = N'" +
+                   name + "', @role_name = NULL");
+  }
+
+  void start() {
+    source = std::make_unique<SqlServerSource>(options, clock, make_logger("test"));
+    source->prepare({});
+    source->snapshot().open({});
+    const CaptureResult copy = source->snapshot().fetch({}, clock.now());
+    REQUIRE(copy.transactions.size() == 1);
+    position = copy.transactions[0]->end_position;
+    resume();
+  }
+  void resume() {
+    source->prepare({{"sink", position}});
+    source->cdc().open({position, false});
+  }
+
+  // Everything that is captured by now, one line per transaction.
+  std::vector<std::string> read(FetchLimits limits = {}) {
+    std::vector<std::string> lines;
+    std::string open;
+    const LSN end = source->current_end();
+    const TimePoint give_up = clock.now() + 20s;
+    while (position.lsn < end && clock.now() < give_up) {
+      for (const TransactionPtr& transaction :
+           source->cdc().fetch(limits, clock.now() + 100ms).transactions) {
+        open += (open.empty() || transaction->changes().empty() ? "" : "; ") + shown(*transaction);
+        if (ends(transaction->portion)) {
+          position = transaction->end_position;
+          if (!open.empty()) {
+            lines.push_back(std::exchange(open, {}));
+          }
+        }
+      }
+    }
+    REQUIRE(position.lsn == end);
+    return lines;
+  }
+
+  SqlServerDouble server;
+  SystemClock clock;
+  Options options;
+  std::unique_ptr<SqlServerSource> source;
+  Position position;
+};
+
+using Lines = std::vector<std::string>;
+
+TEST_CASE("transactions over several tables arrive whole, in order, updates with both their rows") {
+  Captured captured;
+  captured.start();
+  captured.server.execute(
+      "BEGIN TRAN; INSERT INTO dbo.orders VALUES (1, N'one'), (2, NULL);"
+      "INSERT INTO dbo.lines VALUES (10, N'ten', 1); UPDATE dbo.orders SET note = N'two' WHERE id "
+      "= 2;"
+      "COMMIT");
+  captured.server.execute("DELETE FROM dbo.orders WHERE id = 1");
+  captured.server.capture();
+  captured.server.write_idle_row();
+  CHECK(captured.read() ==
+        Lines{"INSERT dbo.orders (1,one); INSERT dbo.orders (2,NULL); INSERT dbo.lines (10,ten,1); "
+              "UPDATE_AFTER dbo.orders (2,NULL) -> (2,two)",
+              "DELETE dbo.orders (1,one)"});
+}
+
+TEST_CASE("nothing is handed over before the capture process has committed it") {
+  Captured captured;
+  captured.start();
+  captured.server.execute("INSERT INTO dbo.orders VALUES (1, N'one')");
+  captured.server.execute("INSERT INTO dbo.orders VALUES (2, N'two')");
+  captured.server.capture(1);
+  CHECK(captured.read() == Lines{"INSERT dbo.orders (1,one)"});
+  CHECK(captured.source->cdc().fetch({}, captured.clock.now() + 50ms).transactions.empty());
+  captured.server.capture();
+  CHECK(captured.read() == Lines{"INSERT dbo.orders (2,two)"});
+}
+
+TEST_CASE("pages may end anywhere, within a transaction and between the rows of an update") {
+  Captured captured;
+  captured.options.page_rows = 1 + GENERATE(range(0U, 4U));
+  captured.options.window_transactions_max = 2;
+  captured.start();
+  Lines wanted;
+  for (int i = 0; i < 7; ++i) {
+    const std::string id = std::to_string(i);
+    captured.server.execute("BEGIN TRAN; INSERT INTO dbo.orders VALUES (" + id +
+                            ", N'a'); UPDATE dbo.orders SET note = N'b' WHERE id = " + id +
+                            "; INSERT INTO dbo.lines VALUES (" + id +
+                            ", N'x', 0); UPDATE dbo.lines SET n = 1 WHERE id = " + id + "; COMMIT");
+    wanted.push_back("INSERT dbo.orders (" + id + ",a); UPDATE_AFTER dbo.orders (" + id +
+                     ",a) -> (" + id + ",b); INSERT dbo.lines (" + id +
+                     ",x,0); UPDATE_AFTER dbo.lines (" + id + ",UNCHANGED,0) -> (" + id);
+  }
+  captured.server.capture();
+  const Lines lines = captured.read();
+  REQUIRE(lines.size() == wanted.size());
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    CHECK(lines[i].starts_with(wanted[i]));
+  }
+}
+
+TEST_CASE("a transaction larger than the gate's memory comes in portions, all of it, in order") {
+  Captured captured;
+  captured.options.gate_bytes_max = 20'000;
+  captured.options.page_rows = 50;
+  captured.start();
+  captured.server.execute("BEGIN TRAN");
+  std::string batch = "BEGIN TRAN; ";
+  std::string wanted;
+  for (int i = 0; i < 600; ++i) {
+    const std::string id = std::to_string(i);
+    const bool order = i % 3 != 0;
+    batch += order ? "INSERT INTO dbo.orders VALUES (" + id + ", N'o');"
+                   : "INSERT INTO dbo.lines VALUES (" + id + ", N'l', NULL);";
+    wanted += (i == 0 ? "" : "; ") +
+              (order ? "INSERT dbo.orders (" + id + ",o)" : "INSERT dbo.lines (" + id + ",l,NULL)");
+  }
+  captured.server.execute(batch + "COMMIT");
+  captured.server.capture();
+  FetchLimits limits;
+  limits.bytes_max = 5000;
+  const Lines lines = captured.read(limits);
+  REQUIRE(lines.size() == 1);
+  CHECK(lines[0] == wanted);
+}
+
+TEST_CASE("a restart goes on behind the position, without a gap and without a repetition") {
+  Captured captured;
+  captured.start();
+  captured.server.execute("INSERT INTO dbo.orders VALUES (1, N'one')");
+  captured.server.capture();
+  CHECK(captured.read().size() == 1);
+  captured.server.execute("INSERT INTO dbo.orders VALUES (2, N'two')");
+  captured.server.execute("INSERT INTO dbo.orders VALUES (3, N'three')");
+  captured.server.capture();
+  captured.resume();
+  CHECK(captured.read() == Lines{"INSERT dbo.orders (2,two)", "INSERT dbo.orders (3,three)"});
+}
+
+ErrorKind kind_of_failure(Captured& captured) {
+  try {
+    captured.read();
+  } catch (const Error& error) {
+    INFO(error.describe());
+    return error.kind();
+  }
+  return ErrorKind::kFenced;  // none
+}
+
+TEST_CASE("what clean-up has taken is missed, before or while it is read") {
+  Captured captured;
+  captured.start();
+  captured.server.execute("INSERT INTO dbo.orders VALUES (1, N'one')");
+  captured.server.execute("INSERT INTO dbo.orders VALUES (2, N'two')");
+  captured.server.capture();
+  const std::string end = captured.server.max_lsn();
+  SECTION("before") {
+    captured.server.cleanup_to(end);
+    CHECK_THROWS_AS(captured.resume(), Error);
+  }
+  SECTION("while") {
+    captured.server.raise_low_water_mark(end);
+    captured.server.delete_below_low_water_mark();
+    CHECK(kind_of_failure(captured) == ErrorKind::kPositionLost);
+  }
+}
+
+TEST_CASE("an idle database, and a table that was enabled just now, are no gap") {
+  Captured captured;
+  captured.start();
+  captured.server.write_idle_row();
+  CHECK(captured.read().empty());
+  captured.create("CREATE TABLE dbo.young (id int NOT NULL PRIMARY KEY)", "young");
+  captured.server.write_idle_row();
+  CHECK(captured.read().empty());
+  captured.resume();
+}
+
+TEST_CASE("a dropped capture instance, a restored and another database are told apart") {
+  Captured captured;
+  captured.start();
+  captured.server.execute("INSERT INTO dbo.orders VALUES (1, N'one')");
+  captured.server.capture();
+  captured.read();
+  SECTION("dropped") {
+    captured.server.execute(
+        "EXEC sys.sp_cdc_disable_table @source_schema = N'dbo', @source_name = N'orders', "
+        "@capture_instance = N'all'");
+    captured.server.execute("INSERT INTO dbo.lines VALUES (1, N'one', 1)");
+    captured.server.capture();
+    CHECK(kind_of_failure(captured) != ErrorKind::kFenced);
+  }
+  SECTION("restored") {
+    const auto backup = captured.server.backup();
+    captured.server.execute("INSERT INTO dbo.orders VALUES (2, N'two')");
+    captured.server.capture();
+    captured.read();
+    captured.server.restore(backup);
+    CHECK_THROWS_AS(captured.resume(), Error);
+  }
+}
+
+TEST_CASE("what is missing is named with the statement that makes it") {
+  SqlServerDouble server;
+  server.execute("CREATE TABLE dbo.orders (id int NOT NULL PRIMARY KEY)");
+  SystemClock clock;
+  Options options;
+  options.connection_string = server.connection_string(HEADGATE_TDSODBC);
+  options.tables = {"dbo.orders"};
+  SqlServerSource source(options, clock, make_logger("test"));
+  const auto remedy = [&] {
+    for (const Finding& finding : source.check({})) {
+      if (finding.level == Finding::Level::kError) {
+        return finding.remedy;
+      }
+    }
+    return std::string();
+  };
+  CHECK(remedy().find("sp_cdc_enable_db") != std::string::npos);
+  server.execute("EXEC sys.sp_cdc_enable_db");
+  CHECK(remedy().find(
+            "EXEC sys.sp_cdc_enable_table @source_schema = N'dbo', @source_name = N'orders'") !=
+        std::string::npos);
+}
+
+}  // namespace
+}  // namespace headgate::source::sqlserver
