@@ -107,6 +107,9 @@ void SpillFile::flush() {
   }
   written_ += buffer_.size();
   buffer_.clear();
+  if (buffer_.capacity() > 4 * kBufferBytes) {
+    buffer_ = {};  // one wide row must not be paid for until the end
+  }
 }
 
 void SpillFile::read(std::uint64_t offset, char* bytes, std::size_t size) const {
@@ -135,7 +138,10 @@ void SpillFile::fail(const char* doing) const {
   throw Error{ErrorKind::kSystemic,
               fmt::format("cannot {} in {}: {}", doing, space_.folder(),
                           std::generic_category().message(reason)),
-              reason == ENOSPC
+              reason == EMFILE || reason == ENFILE
+                  ? std::string("too many transactions are in progress at once for the files that "
+                                "this process may open: raise LimitNOFILE of its unit")
+              : reason == ENOSPC
                   ? std::string("free space there, or put storage.dir on a larger disk; nothing is "
                                 "lost, the source sends the transaction again")
                   : std::string("look whether storage.dir can be written to")};

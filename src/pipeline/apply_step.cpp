@@ -231,6 +231,10 @@ void ApplyStep::apply_batch() {
     batch_changes_ = 0;
     driver_.begin();
     in_transaction_ = true;
+    if (position_.empty()) {
+      driver_.forget_tables();
+      tables_.forget();
+    }
   }
   write_batch();
   if (ends(portion)) {

@@ -6,8 +6,10 @@
 #include <utility>
 
 #include <boost/unordered/unordered_flat_map.hpp>
+#include <fmt/format.h>
 
 #include "base/check.hpp"
+#include "base/error.hpp"
 
 namespace headgate {
 namespace {
@@ -43,6 +45,21 @@ bool has_unchanged(Row row) {
 bool same_key(const std::vector<std::size_t>& key, Row a, Row b) {
   return std::all_of(key.begin(), key.end(),
                      [&](std::size_t column) { return a[column] == b[column]; });
+}
+
+// An update that moved a row into a publication's row filter arrives as an insert, and what it left
+// alone out of line has no value anywhere but at the source.
+void require_complete(const Sink& insert) {
+  const auto missing = std::find_if(insert.data.begin(), insert.data.end(),
+                                    [](const Value& value) { return value.is_unchanged(); });
+  if (missing != insert.data.end()) {
+    const auto column = static_cast<std::size_t>(missing - insert.data.begin());
+    const TableSchema& output = insert.config->output;
+    throw Error{ErrorKind::kRow,
+                fmt::format("table {}, column {}: the source did not send the value of a new row",
+                            output.name.to_string(), output.columns[column].name),
+                "set REPLICA IDENTITY FULL at the source, or filter by columns that do not change"};
+  }
 }
 
 }  // namespace
@@ -147,6 +164,7 @@ void NetEffect::apply(const Sink& operation) {
       state_of(operation.config).truncate();
       return;
     case Operation::kInsert:
+      require_complete(operation);
       if (keyed) {
         state_of(operation.config).set(TableState::Kind::kUpsert, operation.data);
       } else {

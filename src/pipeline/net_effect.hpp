@@ -49,6 +49,7 @@ class NetEffect {
   NetEffect(const NetEffect&) = delete;
   NetEffect& operator=(const NetEffect&) = delete;
 
+  // Throws Error{kRow} for an insert that lacks a value.
   void add(std::span<const Sink> operations);
 
   // The stages, to be done one after the other; empties the collection. The result is valid until

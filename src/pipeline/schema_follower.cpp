@@ -36,7 +36,8 @@ void SchemaFollower::prepare(const SinkConfigPtr& table, MissingTable missing) {
           driver_.plan_replacement(*table, *occupant), *occupant);
     }
   } else if (const TableAlteration alteration = compare(*before, *table); !alteration.empty()) {
-    if (table->schema_changes == SchemaChanges::kIgnore && !alteration.table_renamed) {
+    if (table->schema_changes == SchemaChanges::kIgnore && !alteration.table_renamed &&
+        alteration.doubt.empty()) {
       log_->warn("table changed at the source, and stays as it is sink={} table={} change=\"{}\"",
                  sink_, table->output.name.to_string(), alteration.describe(*table));
       driver_.prepare_table(stay(table, *before), missing);
@@ -68,8 +69,12 @@ void SchemaFollower::follow(const SinkConfig& table, const TableRecord& before,
   const std::string change =
       fmt::format("table {} has changed at the source: {}", before.source.name.to_string(),
                   alteration.describe(table));
-  if (table.schema_changes != SchemaChanges::kApply) {
+  if (table.schema_changes == SchemaChanges::kPause ||
+      (table.schema_changes == SchemaChanges::kIgnore && alteration.doubt.empty())) {
     pause(change, plan, before);
+  }
+  if (!alteration.doubt.empty()) {
+    pause(fmt::format("{}; {}", change, alteration.doubt), plan, before);
   }
   if (!plan.obstacle.empty()) {
     pause(fmt::format("{}; {}", change, plan.obstacle), plan, before);
@@ -92,13 +97,18 @@ const SinkConfigPtr& SchemaFollower::stay(const SinkConfigPtr& table, const Tabl
   config->output.columns.clear();
   config->output.key.clear();
   Narrowed narrowed{table, nullptr, {}};
-  for (const Column& column : before.source.columns) {
-    const auto place = place_of(column, table->output);
-    if (place) {
-      config->output.columns.push_back(table->output.columns[*place]);
-      config->output.columns.back().name = column.name;
-      narrowed.columns.push_back(*place);
+  const auto places = pair_columns(before.source, table->output);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (places[i]) {
+      config->output.columns.push_back(table->output.columns[*places[i]]);
+      config->output.columns.back().name = before.source.columns[i].name;
+      narrowed.columns.push_back(*places[i]);
     }
+  }
+  if (narrowed.columns.empty()) {
+    pause(fmt::format("table {} has no column at the source any more that the sink's table has",
+                      table->source.to_string()),
+          driver_.plan_alteration(*table, before), before);
   }
   for (const std::size_t key : table->output.key) {
     const auto kept = std::find(narrowed.columns.begin(), narrowed.columns.end(), key);

@@ -25,6 +25,9 @@ class SchemaFollower {
   // in a transaction that was rolled back is forgotten with it.
   void connected();
 
+  // A first copy begins: nothing is known of any table.
+  void forget() { records_.clear(); }
+
   // Whether the sink holds this table of the source, under whatever description.
   bool knows(const SinkConfig& table) const { return record_for(table) != nullptr; }
 

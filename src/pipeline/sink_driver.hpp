@@ -102,6 +102,10 @@ class SinkDriver {
   // Within begin() … commit(): keeps `record`, in place of the one with the same id.
   virtual void remember_table(const TableRecord&) {}
 
+  // Within begin() … commit(): removes all records of this pipeline and sink. A first copy begins
+  // with none, whatever an earlier one has left.
+  virtual void forget_tables() {}
+
   // What a person runs to say that a table is in order again as it is: it removes the record.
   virtual std::string forget_statement(const TableRecord&) const { return {}; }
 

@@ -29,6 +29,13 @@ enum class SchemaChanges : std::uint8_t {
   kIgnore,  // leave it as it is: new columns are not written
 };
 
+// How all rows of an output table are removed, when the source has truncated its own.
+enum class TruncateMode : std::uint8_t {
+  kDelete,  // as any other delete: readers with an older snapshot go on seeing them
+  kNative,  // by the sink's own TRUNCATE, where it has one and nothing else there forbids it:
+            // quick, but readers wait for it, and older snapshots find the table empty
+};
+
 // An output table: where rows go and under which key. Built once per table and schema version,
 // shared by all operations on it, never changed afterwards.
 struct SinkConfig {
@@ -43,6 +50,7 @@ struct SinkConfig {
   TableName source;
 
   OnConflict on_conflict = OnConflict::kOverwrite;
+  TruncateMode truncate = TruncateMode::kDelete;
   SchemaChanges schema_changes = SchemaChanges::kApply;
 
   std::vector<std::string> primary_key() const;

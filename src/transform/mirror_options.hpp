@@ -13,6 +13,9 @@ struct MirrorOptions {
   // schemas (SQLite) keeps `public` tables under their bare name and others as `schema.table`.
   std::string schema;
 
+  // How a TRUNCATE of the source is done to the mirror.
+  TruncateMode truncate = TruncateMode::kDelete;
+
   // Of all sinks of a pipeline.
   SchemaChanges schema_changes = SchemaChanges::kApply;
 };

@@ -359,7 +359,6 @@ TEST_CASE("a value that does not fit is an error, never cut") {
   connection.execute("ok", "go on");
 }
 
-// Only the status of its row tells, in an array.
 TEST_CASE("a value that cannot be converted is an error, whatever row of an array it is in") {
   const std::size_t place = GENERATE(0U, 1U, 2U);
   std::string rows;

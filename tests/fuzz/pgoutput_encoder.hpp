@@ -52,6 +52,21 @@ class PgoutputEncoder {
         .u64(commit.end_lsn)
         .u64(time(commit.commit_time));
   }
+  static Bytes bytes_of(const source::postgres::StreamStartMessage& start) {
+    return Bytes('S').u32(start.xid).u8(start.first_segment ? 1 : 0);
+  }
+  static Bytes bytes_of(const source::postgres::StreamStopMessage&) { return Bytes('E'); }
+  static Bytes bytes_of(const source::postgres::StreamCommitMessage& stream) {
+    return Bytes('c')
+        .u32(stream.xid)
+        .u8(0)
+        .u64(stream.commit.commit_lsn)
+        .u64(stream.commit.end_lsn)
+        .u64(time(stream.commit.commit_time));
+  }
+  static Bytes bytes_of(const source::postgres::StreamAbortMessage& abort) {
+    return Bytes('A').u32(abort.xid).u32(abort.subxid);
+  }
   static Bytes bytes_of(const source::postgres::OriginMessage& origin) {
     return Bytes('O').u64(origin.origin_lsn).string(origin.name);
   }

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <optional>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -119,7 +121,19 @@ TEST_CASE("a sound setup passes without a warning, before, beside and after a ru
   setup.daemon().start();
   setup.daemon().wait_ready();
   setup.catch_up();
-  check("replication slot headgate_test exists, and headgate reads it");
+  {
+    // Sinks and slot move on while check looks at one after the other.
+    std::jthread application([&](const std::stop_token& stop) {
+      PgSession session(setup.source().conninfo());
+      while (!stop.stop_requested()) {
+        session.execute(
+            "INSERT INTO public.items SELECT coalesce(max(id), 0) + 1 FROM public.items");
+      }
+    });
+    for (int round = 0; round < 20; ++round) {
+      check("replication slot headgate_test exists, and headgate reads it");
+    }
+  }
   CHECK(setup.daemon().terminate().ok());
   check("replication slot headgate_test exists");
 }
@@ -229,6 +243,34 @@ TEST_CASE("--apply runs what the connected user may run, says so before, and loo
   CHECK(server.state() == after);
 }
 
+// What is new is told apart from what comes with its table, and a publication that was altered
+// under a mirror is seen.
+TEST_CASE("new partitions of a mirrored table are no news, a new table is") {
+  const OneServer server;
+  server.on_source(
+      "CREATE TABLE public.parts (id integer PRIMARY KEY) PARTITION BY RANGE (id);"
+      "CREATE TABLE public.parts_1 PARTITION OF public.parts FOR VALUES FROM (0) TO (10)");
+  Daemon daemon(server.folder(), server.pipeline());
+  daemon.start();
+  daemon.wait_ready();
+  CHECK(daemon.terminate().ok());
+  server.on_source(
+      "CREATE TABLE public.parts_2 PARTITION OF public.parts FOR VALUES FROM (10) TO (20);"
+      "CREATE TABLE public.fresh (id integer PRIMARY KEY) PARTITION BY RANGE (id);"
+      "CREATE TABLE public.fresh_1 PARTITION OF public.fresh FOR VALUES FROM (0) TO (10)");
+  const RunResult check = daemon.command({"check"});
+  INFO(check.out);
+  CHECK(check.status->ok());
+  CHECK(lines(check, "warn").size() == 1);
+  CHECK(says(check.out, "warn  source: table public.fresh is new"));
+
+  server.on_source("ALTER PUBLICATION headgate_test SET (publish_via_partition_root = false)");
+  const RunResult altered = daemon.command({"check"});
+  INFO(altered.out);
+  CHECK(altered.status->code == kExitOperator);
+  CHECK(says(altered.out, "sends rows of partitioned tables under the names of their partitions"));
+}
+
 TEST_CASE("--apply tells what is refused and leaves it to a person, by words and exit code") {
   const OneServer server;
   server.on_source(
@@ -241,6 +283,9 @@ TEST_CASE("--apply tells what is refused and leaves it to a person, by words and
   CHECK(applied.status->code == kExitOperator);
   CHECK(says(applied.out, "run   source: GRANT USAGE ON SCHEMA \"public\" TO \"reader\";\n"));
   CHECK(lines(applied, "FAIL").size() == 1);
+  CHECK(lines(applied, "left") ==
+        std::vector<std::string>{"left  1 point to a person: another user's right, a restart, or a "
+                                 "choice"});
   CHECK(server.state() == before);
 
   const RunResult json = daemon.command({"check", "--apply", "--json"});

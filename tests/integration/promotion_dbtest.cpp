@@ -4,14 +4,18 @@
 // daemon that looks like a promoted standby that had received everything and whose slot was
 // synchronised, which before PostgreSQL 17 takes an extension or a copy by hand.
 
+#include <cstdlib>
 #include <fstream>
 #include <string>
 
 #include <catch2/catch.hpp>
 
 #include "demo/pg_session.hpp"
+#include "demo/throwaway_cluster.hpp"
+#include "support/daemon.hpp"
 #include "support/mirror_setup.hpp"
 #include "support/sqlite_file.hpp"
+#include "support/temp_dir.hpp"
 
 using namespace headgate::demo;
 using namespace headgate::test;
@@ -119,4 +123,104 @@ TEST_CASE("a sink that holds more than the promoted standby is said to, and noth
   CHECK(says(setup.daemon().log(), "promoted (timeline 2) without all that sink"));
   CHECK(PgSession(setup.sink().conninfo())
             .value("SELECT count(*) FROM public.items WHERE id = 1000") == "0");
+}
+
+namespace {
+
+// Primary and standby as two servers. Of the standby's slots, those of the primary that were made
+// with FAILOVER are kept in step by the server itself (PostgreSQL 17 and later).
+class TwoServers {
+ public:
+  TwoServers() {
+    on_primary("CREATE TABLE public.items (id integer PRIMARY KEY, t text)");
+    on_primary("SELECT pg_create_physical_replication_slot('standby')");
+    on_primary(
+        "SELECT pg_create_logical_replication_slot('headgate_test', 'pgoutput', failover => true)");
+    primary.stop();
+    standby.stop();
+    const std::string from = primary.folder() + "/data";
+    const std::string to = standby.folder() + "/data";
+    REQUIRE(std::system(("rm -rf '" + to + "' && cp -a '" + from + "' '" + to + "' && rm -rf '" +
+                         to + "'/pg_replslot/*")
+                            .c_str()) == 0);
+    std::ofstream(to + "/standby.signal");
+    std::ofstream(to + "/postgresql.conf", std::ios::app)
+        << "unix_socket_directories = '" << standby.folder() << "'\n"
+        << "primary_conninfo = '" << primary.conninfo() << "'\n"
+        << "primary_slot_name = 'standby'\nhot_standby_feedback = on\n"
+        << "sync_replication_slots = on\n";
+    primary.start();
+    // We are sent nothing that the standby has not got.
+    on_primary("ALTER SYSTEM SET synchronized_standby_slots = 'standby'");
+    on_primary("SELECT pg_reload_conf()");
+    standby.start();
+  }
+
+  void on_primary(const std::string& sql) const { PgSession(primary.conninfo()).execute(sql); }
+  void on_standby(const std::string& sql) const { PgSession(standby.conninfo()).execute(sql); }
+  std::string ask_standby(const std::string& sql) const {
+    return PgSession(standby.conninfo()).value(sql);
+  }
+
+  ThrowawayCluster primary{{.fsync = false}};
+  ThrowawayCluster standby{{.fsync = false}};
+};
+
+}  // namespace
+
+TEST_CASE("a standby that keeps the slot in step takes over from a primary that died") {
+  {
+    const ThrowawayCluster cluster({.fsync = false});
+    if (std::stoi(PgSession(cluster.conninfo()).value("SHOW server_version_num")) < 170000) {
+      return;
+    }
+  }
+  TwoServers servers;
+  const TempDir folder;
+  PipelineConfig config;
+  config.source_dsn = "host=" + servers.primary.folder() + "," + servers.standby.folder() +
+                      " port=5432,5432 dbname=postgres user=postgres "
+                      "target_session_attrs=read-write";
+  config.tables = {"public.items"};
+  config.sinks = {sqlite_sink("file", folder.path("mirror.db"))};
+  Daemon daemon(folder, config);
+  const auto mirrored = [&](const std::string& count) {
+    daemon.wait_until(count + " rows in the mirror", 60s, [&] {
+      return SqliteFile(folder.path("mirror.db")).value("SELECT count(*) FROM items") == count;
+    });
+  };
+  servers.on_primary("INSERT INTO public.items SELECT n, 'copied' FROM generate_series(1, 10) n");
+  const RunResult before = daemon.command({"check"});
+  INFO(before.out);
+  CHECK(before.status->ok());
+  CHECK_FALSE(says(before.out, "synchronized_standby_slots"));
+  daemon.start();
+  daemon.wait_ready();
+  servers.on_primary("INSERT INTO public.items SELECT n, 'sent' FROM generate_series(11, 20) n");
+  mirrored("20");
+  daemon.wait_until("the standby to have the slot", 60s, [&] {
+    return servers.ask_standby(
+               "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'headgate_test' "
+               "AND synced AND NOT temporary") == "1";
+  });
+
+  servers.primary.kill9();
+  servers.on_standby("SELECT pg_promote()");
+  servers.on_standby("INSERT INTO public.items SELECT n, 'after' FROM generate_series(21, 30) n");
+  servers.on_standby("DELETE FROM public.items WHERE id = 1");
+  mirrored("29");
+  CHECK(daemon.running());
+  CHECK_FALSE(says(daemon.log(), "position_lost"));
+  const RunResult check = daemon.command({"check"});
+  INFO(check.out);
+  CHECK(check.status->ok());
+  CHECK_FALSE(says(check.out, "synchronized_standby_slots"));
+  CHECK(daemon.terminate().ok());
+
+  // As when the configuration came over with the data: the new primary waits for a standby that it
+  // has not got, and says so in its own log only.
+  servers.on_standby("ALTER SYSTEM SET synchronized_standby_slots = 'standby'");
+  servers.on_standby("SELECT pg_reload_conf()");
+  CHECK(says(daemon.command({"check"}).out,
+             "warn  source: the server sends nothing that standby is not known to have"));
 }

@@ -154,6 +154,28 @@ TEST_CASE("a table without new rows follows, too, also when it was altered while
   follows("unseen");
 }
 
+// From 16 on, looking at a publication opens each of its tables.
+TEST_CASE(
+    "somebody's lock on a table, or a table that is just being dropped, holds nothing else up") {
+  Mirrored setup(
+      "CREATE TABLE shop.items (id integer PRIMARY KEY, t text);"
+      "CREATE TABLE shop.locked (id integer PRIMARY KEY, t text);"
+      "CREATE TABLE shop.dropped (id integer PRIMARY KEY, t text)");
+  PgSession locker(setup.source().conninfo());
+  locker.execute("BEGIN; LOCK TABLE shop.locked IN ACCESS EXCLUSIVE MODE; DROP TABLE shop.dropped");
+  for (int i = 0; i < 30; ++i) {  // beyond the next look
+    setup.on_source("INSERT INTO shop.items VALUES (" + std::to_string(i) + ", 'x')");
+    setup.catch_up(15s);
+    wait_until("half a second to pass", 5s, [deadline = std::chrono::steady_clock::now() + 500ms] {
+      return std::chrono::steady_clock::now() > deadline;
+    });
+  }
+  locker.execute("COMMIT");
+  setup.catch_up();
+  CHECK(setup.differences({"shop.items", "shop.locked"}) == "");
+  CHECK(setup.daemon().running());
+}
+
 TEST_CASE("a new primary key is the sinks' new key") {
   Mirrored setup(
       "CREATE TABLE shop.items (id integer PRIMARY KEY, code text NOT NULL, n integer);"

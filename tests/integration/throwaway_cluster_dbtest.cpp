@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <sstream>
 #include <string>
@@ -64,6 +65,8 @@ TEST_CASE("committed rows survive a kill -9, an immediate stop and a fast restar
 }
 
 TEST_CASE("a missing installation is named with its remedy") {
+  const char* former = std::getenv("HEADGATE_PG_BIN");
+  const std::string installation = former == nullptr ? "" : former;
   ::setenv("HEADGATE_PG_BIN", "/nonexistent", 1);
   try {
     ThrowawayCluster cluster;
@@ -72,7 +75,11 @@ TEST_CASE("a missing installation is named with its remedy") {
     CHECK(error.kind() == headgate::ErrorKind::kOperator);
     CHECK(error.hint() == "install postgresql-15 or set HEADGATE_PG_BIN");
   }
-  ::unsetenv("HEADGATE_PG_BIN");
+  if (former == nullptr) {
+    ::unsetenv("HEADGATE_PG_BIN");
+  } else {
+    ::setenv("HEADGATE_PG_BIN", installation.c_str(), 1);
+  }
 }
 
 // Run by the next case in a process of its own: holds a cluster until killed.

@@ -6,6 +6,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/check.hpp"
+#include "base/error.hpp"
 #include "net_effect_notation.hpp"
 
 namespace headgate::pipeline_test {
@@ -212,6 +213,22 @@ TEST_CASE("a key of several columns is equal only in all of them") {
   const auto stages = net.take();
   REQUIRE(stages.at(0).tables.at(0).upserts.size() == 3);
   CHECK(stages[0].tables[0].upserts[0][1] == Value::text("y"));
+}
+
+// Written as an update it would change nothing, and as an insert invent a value.
+TEST_CASE("an insert that lacks a value is a row error") {
+  for (const std::string table : {"t", "log"}) {
+    Notation notation;
+    NetEffect net;
+    net.add(notation.parse({table + " +1|a|b"}));
+    try {
+      net.add(notation.parse({table + " +2|a|~"}));
+      FAIL("it was taken");
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::kRow);
+      CHECK(std::string(error.what()).find("table " + table) != std::string::npos);
+    }
+  }
 }
 
 TEST_CASE("an image before the update never arrives alone") {

@@ -5,13 +5,15 @@
 namespace headgate::sim {
 namespace {
 
-TableSchemaPtr make_schema(const std::string& name, const std::vector<std::string>& columns,
-                           std::vector<std::size_t> key) {
+TableSchemaPtr make_schema(std::uint32_t id, const std::string& name,
+                           const std::vector<std::string>& columns, std::vector<std::size_t> key) {
   auto schema = std::make_shared<TableSchema>();
   schema->name = {"app", name};
+  schema->source_id = id;
   for (const std::string& column : columns) {
     Column& added = schema->columns.emplace_back();
     added.name = column;
+    added.source_id = static_cast<std::uint32_t>(schema->columns.size());
     added.family = TypeFamily::kText;
   }
   for (const std::size_t column : key) {
@@ -50,9 +52,9 @@ std::string first_difference(const std::string& table, const Rows& found, const 
 
 const std::array<TableSchemaPtr, kTables>& schemas() {
   static const std::array<TableSchemaPtr, kTables> tables{
-      make_schema("accounts", {"id", "owner", "notes"}, {0}),
-      make_schema("items", {"order", "line", "what"}, {0, 1}),
-      make_schema("journal", {"what", "amount"}, {})};
+      make_schema(1, "accounts", {"id", "owner", "notes"}, {0}),
+      make_schema(2, "items", {"order", "line", "what"}, {0, 1}),
+      make_schema(3, "journal", {"what", "amount"}, {})};
   return tables;
 }
 
@@ -76,6 +78,25 @@ State::State() {
   for (auto& table : tables_) {
     table = std::make_shared<TableRows>();
   }
+  schemas_ = schemas();
+}
+
+void State::reshape(std::size_t table, const Reshape& how) {
+  const auto reshaped = [&](Record row) {
+    for (const std::size_t place : how.dropped) {
+      row.erase(row.begin() + static_cast<std::ptrdiff_t>(place));
+    }
+    row.insert(row.end(), how.appended.begin(), how.appended.end());
+    return row;
+  };
+  TableRows rows;
+  for (const auto& [key, row] : tables_[table]->by_key) {
+    rows.by_key[key] = reshaped(row);
+  }
+  for (const auto& [row, count] : tables_[table]->counts) {
+    rows.counts[reshaped(row)] += count;
+  }
+  tables_[table] = std::make_shared<TableRows>(std::move(rows));
 }
 
 TableRows& State::edit(std::size_t table) {
@@ -117,6 +138,14 @@ std::string to_string(const Record& row) {
   return text + ")";
 }
 
+std::vector<std::string> names_of(const TableSchema& schema) {
+  std::vector<std::string> names;
+  for (const Column& column : schema.columns) {
+    names.push_back(column.name);
+  }
+  return names;
+}
+
 void append(Transaction& transaction, const RowChange& change) {
   const auto row_of = [&](const Record& record) -> Row {
     std::vector<Value> values;
@@ -137,7 +166,7 @@ void append(Transaction& transaction, const RowChange& change) {
   };
   const Row before = change.before.empty() ? Row{} : row_of(change.before);
   const Row data = change.data.empty() ? Row{} : row_of(change.data);
-  Change& added = transaction.add_change(schemas()[change.table], change.operation, data, before);
+  Change& added = transaction.add_change(change.schema, change.operation, data, before);
   added.key_only = change.key_only;
 }
 

@@ -5,9 +5,11 @@
 #include <array>
 #include <compare>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/operation.hpp"
@@ -37,8 +39,9 @@ inline constexpr std::size_t kAccounts = 0;
 inline constexpr std::size_t kItems = 1;
 inline constexpr std::size_t kJournal = 2;
 inline constexpr std::size_t kTables = 3;
-inline constexpr std::size_t kLargeColumn = 2;  // of accounts
+inline constexpr std::uint32_t kLargeColumn = 3;  // its source_id in accounts
 
+// The tables as they begin. Their keys' columns stay in front; whatever else they have may change.
 const std::array<TableSchemaPtr, kTables>& schemas();
 // The table of that name; kTables when there is none.
 std::size_t table_of(const TableName& name);
@@ -52,6 +55,13 @@ struct TableRows {
   friend bool operator==(const TableRows&, const TableRows&) = default;
 };
 
+// How the columns of a table are altered: which cells of its rows go (by their old places, highest
+// first), and what is appended to each.
+struct Reshape {
+  std::vector<std::size_t> dropped{};
+  Record appended{};
+};
+
 // All tables at one moment. Copies share the tables until one of them is edited.
 class State {
  public:
@@ -59,11 +69,17 @@ class State {
   const TableRows& operator[](std::size_t table) const { return *tables_[table]; }
   TableRows& edit(std::size_t table);
 
+  // How the source describes the table; of a sink's state without meaning.
+  const TableSchemaPtr& schema(std::size_t table) const { return schemas_[table]; }
+  void describe(std::size_t table, TableSchemaPtr schema) { schemas_[table] = std::move(schema); }
+  void reshape(std::size_t table, const Reshape& how);
+
   // The first difference in words, or "" when the two are equal.
   std::string difference(const State& expected) const;
 
  private:
   std::array<std::shared_ptr<TableRows>, kTables> tables_;
+  std::array<TableSchemaPtr, kTables> schemas_;
 };
 
 struct RowChange {
@@ -72,9 +88,11 @@ struct RowChange {
   Record data;
   Record before;  // as the source sends it: empty, identity columns only, or the whole row
   bool key_only = false;
+  TableSchemaPtr schema{};  // the table as it was then
 };
 
 std::string to_string(const Record& row);
+std::vector<std::string> names_of(const TableSchema& schema);
 
 // Copies the change into the transaction that will carry it.
 void append(Transaction& transaction, const RowChange& change);

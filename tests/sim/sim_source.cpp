@@ -229,7 +229,7 @@ void SimChangeTables::read_page(std::size_t table) {
       holder.set_commit_time(commit.time);
       holder.set_first_ordinal(cursor.row);
       append(holder, commit.changes[cursor.row]);
-      if (!gate_->add(schemas()[table], holder.changes().front())) {
+      if (!gate_->add(commit.changes[cursor.row].schema, holder.changes().front())) {
         world_.violated("the gate refused a change although it was not closed");
       }
       ++rows;
@@ -258,11 +258,13 @@ void SimCopy::open(const StartPoint& start) {
   next_ = 0;
   first_ = true;
   for (std::size_t table = 0; table < kTables; ++table) {
+    schemas_[table] = database_.now().schema(table);
     for (const auto& [key, row] : database_.now()[table].by_key) {
-      rows_.push_back({table, Operation::kInsert, row, {}, false});
+      rows_.push_back({table, Operation::kInsert, row, {}, false, schemas_[table]});
     }
     for (const auto& [row, count] : database_.now()[table].counts) {
-      rows_.insert(rows_.end(), count, {table, Operation::kInsert, row, {}, false});
+      rows_.insert(rows_.end(), count,
+                   {table, Operation::kInsert, row, {}, false, schemas_[table]});
     }
   }
   world_.trace("source", "copy of {} rows at {:X}", rows_.size(), position_);
@@ -276,7 +278,7 @@ CaptureResult SimCopy::fetch(const FetchLimits&, TimePoint) {
   portion->end_position = database_.position(position_);
   portion->set_first_ordinal(next_);
   if (first_) {
-    for (const TableSchemaPtr& schema : schemas()) {
+    for (const TableSchemaPtr& schema : schemas_) {
       portion->involve(schema);
     }
   }

@@ -130,6 +130,7 @@ class SimCopy final : public Capturer, public SimConnection {
  private:
   SourceOptions options_;
   std::uint64_t position_ = 0;
+  std::array<TableSchemaPtr, kTables> schemas_{};
   std::vector<RowChange> rows_;
   std::size_t next_ = 0;
   bool first_ = true;

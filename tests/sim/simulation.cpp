@@ -379,6 +379,11 @@ Plan plan_for(std::uint64_t seed) {
   plan.restores = random.chance(50);
   plan.promotions = random.chance(200);
   plan.lossy_promotions = random.chance(200);
+
+  // Chance of its own: what came before it is the same for every seed as before it came.
+  Random alterations(seed ^ 0xA17E4ED7AB1E5U);
+  plan.workload.alter_per_mille =
+      alterations.chance(400) ? static_cast<unsigned>(alterations.between(10, 250)) : 0;
   return plan;
 }
 

@@ -1,9 +1,13 @@
 #include "sink_database.hpp"
 
+#include <algorithm>
 #include <utility>
+
+#include <fmt/ranges.h>
 
 #include "base/error.hpp"
 #include "pipeline/net_effect.hpp"
+#include "pipeline/table_alteration.hpp"
 
 namespace headgate::sim {
 
@@ -68,6 +72,14 @@ void SinkDatabase::judge(const Version& before, const Version& after) {
     world_.violated(fmt::format("{}: no transaction of {} ends at {:X}", name_,
                                 after.position.history.text, end));
     return;
+  }
+  for (const auto& [table, columns] : after.catalog->columns) {
+    if (columns != names_of(*expected->schema(table))) {
+      world_.violated(fmt::format("{} at {:X}: {} has the columns ({}) instead of ({})", name_, end,
+                                  schemas()[table]->name.table, fmt::join(columns, ", "),
+                                  fmt::join(names_of(*expected->schema(table)), ", ")));
+      return;
+    }
   }
   const std::string difference = after.rows.difference(*expected);
   if (!difference.empty()) {
@@ -161,13 +173,122 @@ void SimSink::prepare_table(const SinkConfigPtr& table, MissingTable missing) {
   enter("prepare_table");
   expect(open_.has_value(), "prepare_table() outside a transaction");
   const std::size_t number = table_of(table->output.name);
-  if (number == kTables || (missing == MissingTable::kRefuse && open_->tables.count(number) == 0)) {
+  const auto& tables = open_->catalog->columns;
+  const auto found = tables.find(number);
+  if (number == kTables || (missing == MissingTable::kRefuse && found == tables.end())) {
     world_.violated(database_.name_ + ": table " + table->output.name.to_string() +
                     " is not there and may not be created");
     return;
   }
-  open_->tables.insert(number);
+  if (found == tables.end()) {
+    edit_catalog([&](auto& catalog) { catalog.columns[number] = names_of(table->output); });
+  } else if (found->second != names_of(table->output)) {
+    world_.violated(database_.name_ + ": table " + table->output.name.to_string() +
+                    " was not altered before its rows");
+  }
   prepared_.insert(table.get());
+}
+
+template <typename Edit>
+void SimSink::edit_catalog(Edit edit) {
+  auto catalog = std::make_shared<SinkDatabase::Catalog>(*open_->catalog);
+  edit(*catalog);
+  open_->catalog = std::move(catalog);
+}
+
+TableRecords SimSink::known_tables() {
+  expect(connected_ && !open_, "known_tables() without a connection, or in a transaction");
+  TableRecords records;
+  for (const auto& [id, record] : database_.versions_.back().catalog->records) {
+    records.push_back(record);
+  }
+  return records;
+}
+
+void SimSink::remember_table(const TableRecord& record) {
+  expect(open_.has_value(), "remember_table() outside a transaction");
+  edit_catalog(
+      [&](auto& catalog) { catalog.records.insert_or_assign(record_id(record.source), record); });
+}
+
+// A statement is its words, separated by a character that no value has.
+AlterationPlan SimSink::plan_alteration(const SinkConfig& now, const TableRecord& before) {
+  expect(open_.has_value(), "plan_alteration() outside a transaction");
+  const TableAlteration todo = compare(before, now);
+  const std::string& table = before.target.table;
+  AlterationPlan plan;
+  const auto add = [&](const std::vector<std::string>& words) {
+    plan.statements.push_back(fmt::format("{}", fmt::join(words, "\x1f")));
+  };
+  for (const std::string& column : todo.dropped) {
+    add({table, "drop", column});
+  }
+  for (const auto& [from, to] : todo.rename_steps(now)) {
+    add({table, "rename", from, to});
+  }
+  for (const std::size_t place : todo.added) {
+    const Column& column = now.output.columns[place];
+    if (column.fill.kind == ColumnFill::Kind::kText) {
+      add({table, "add", column.name, column.fill.text});
+    } else {
+      add({table, "add", column.name});
+    }
+  }
+  if (todo.table_renamed || !todo.retyped.empty() || todo.key_changed) {
+    plan.obstacle = "the simulated application does no such thing";
+  }
+  return plan;
+}
+
+void SimSink::alter_table(const AlterationPlan& plan) {
+  enter("alter_table");
+  expect(open_.has_value(), "alter_table() outside a transaction");
+  for (const std::string& statement : plan.statements) {
+    std::vector<std::string> words{""};
+    for (const char c : statement) {
+      if (c == '\x1f') {
+        words.emplace_back();
+      } else {
+        words.back() += c;
+      }
+    }
+    alter(words);
+  }
+}
+
+void SimSink::alter(const std::vector<std::string>& words) {
+  const std::size_t table = table_of({"app", words[0]});
+  const auto& tables = open_->catalog->columns;
+  if (tables.find(table) == tables.end()) {
+    expect(false, "a table is altered that is not there");
+    return;
+  }
+  std::vector<std::string> columns = tables.at(table);
+  const auto place_of = [&](const std::string& name) {
+    return static_cast<std::size_t>(std::find(columns.begin(), columns.end(), name) -
+                                    columns.begin());
+  };
+  const std::size_t place = place_of(words[2]);
+  Reshape reshape;
+  if (words[1] == "add") {
+    expect(place == columns.size(), "a column is added that is there");
+    columns.push_back(words[2]);
+    reshape.appended = {words.size() > 3 ? text(words[3]) : Cell{}};
+  } else if (place == columns.size()) {
+    expect(false, "a column is altered that is not there");
+    return;
+  } else if (words[1] == "drop") {
+    columns.erase(columns.begin() + static_cast<std::ptrdiff_t>(place));
+    reshape.dropped = {place};
+  } else {
+    expect(place_of(words[3]) == columns.size(), "a name is given to two columns");
+    columns[place] = words[3];
+  }
+  if (words[1] != "rename") {
+    open_->rows.reshape(table, reshape);
+  }
+  edit_catalog([&](auto& catalog) { catalog.columns[table] = columns; });
+  world_.trace(database_.name_, "{} column {} of {}", words[1], words[2], words[0]);
 }
 
 void SimSink::prepare_copy(const SinkConfig& table, ExistingRows) {

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -45,9 +47,16 @@ class SinkDatabase {
  private:
   friend class SimSink;
 
+  // What there is beside rows: which tables were made, with which columns, and what the sink
+  // remembers of them.
+  struct Catalog {
+    std::map<std::size_t, std::vector<std::string>> columns;
+    std::map<std::string, TableRecord> records;
+  };
+
   struct Version {
     State rows;
-    std::set<std::size_t> tables;  // created
+    std::shared_ptr<const Catalog> catalog = std::make_shared<const Catalog>();
     Position position;
     std::uint64_t epoch = 0;
   };
@@ -80,6 +89,10 @@ class SimSink final : public SinkDriver {
   SinkPosition connect() override;
   void begin() override;
   void prepare_table(const SinkConfigPtr& table, MissingTable missing) override;
+  TableRecords known_tables() override;
+  void remember_table(const TableRecord& record) override;
+  AlterationPlan plan_alteration(const SinkConfig& now, const TableRecord& before) override;
+  void alter_table(const AlterationPlan& plan) override;
   void prepare_copy(const SinkConfig& table, ExistingRows existing) override;
   void write(std::span<const Sink> operations) override;
   void copy(std::span<const Sink> operations) override;
@@ -92,6 +105,9 @@ class SimSink final : public SinkDriver {
 
  private:
   void enter(const char* call);
+  template <typename Edit>
+  void edit_catalog(Edit edit);
+  void alter(const std::vector<std::string>& words);
   void lose(ErrorKind kind, const char* call);
   void check_fence() const;
   void expect(bool holds, const char* rule);

@@ -1,12 +1,25 @@
 #include "source_database.hpp"
 
 #include <algorithm>
+#include <memory>
+#include <optional>
 #include <string_view>
+#include <utility>
 
 namespace headgate::sim {
 namespace {
 
 constexpr std::string_view kHistory = "sim:";
+
+// The place of the column whose value may be left out of an update, as long as there is one.
+std::optional<std::size_t> large_column(const TableSchema& schema, std::size_t table) {
+  for (std::size_t i = 0; table == kAccounts && i < schema.columns.size(); ++i) {
+    if (schema.columns[i].source_id == kLargeColumn) {
+      return i;
+    }
+  }
+  return std::nullopt;
+}
 
 std::uint32_t timeline_of(const History& history) {
   return static_cast<std::uint32_t>(std::stoul(history.text.substr(kHistory.size())));
@@ -31,6 +44,7 @@ void SourceDatabase::commit() {
       world_.random.between(1, large ? options_.large_rows : options_.rows_max);
   for (std::size_t i = 0; i < rows; ++i) {
     commit.changes.push_back(change(state));
+    commit.changes.back().schema = state.schema(commit.changes.back().table);
   }
   advance();
   commit.end = end_;
@@ -90,8 +104,74 @@ Record SourceDatabase::random_key(std::size_t table) {
   return {text(std::to_string(number / 4)), text(std::to_string(number % 4))};
 }
 
+// A description travels with the next row only: so that the state behind every commit is the one
+// that a sink can know of, a row of the table follows each alteration.
 RowChange SourceDatabase::change(State& state) {
   const std::size_t table = world_.random.below(kTables);
+  while (options_.alter_per_mille > 0 && world_.random.chance(options_.alter_per_mille) &&
+         alter(state, table)) {
+  }
+  return change(state, table);
+}
+
+// Adds, drops or renames a column, or lets two swap their names. No name is given to another column
+// once its own was dropped, or between the same two rows: that a pipeline cannot tell from nothing,
+// and pauses.
+bool SourceDatabase::alter(State& state, std::size_t table) {
+  auto altered = std::make_shared<TableSchema>(*state.schema(table));
+  auto& columns = altered->columns;
+  const std::size_t keys = altered->key.size();
+  const auto fresh_name = [&] { return "c" + std::to_string(next_column_++); };
+  const auto any = [&](std::size_t from) {
+    return world_.random.between(from, columns.size() - 1);
+  };
+  Reshape reshape;
+  const std::size_t what = world_.random.below(4);
+  switch (what) {
+    case 0:
+      if (columns.size() < 7) {
+        Column& added = columns.emplace_back();
+        added.source_id = next_column_;
+        added.name = fresh_name();
+        added.family = TypeFamily::kText;
+        const Cell fill = random_text();
+        if (fill.kind == ValueKind::kText) {
+          added.fill = {ColumnFill::Kind::kText, fill.text};
+        }
+        reshape.appended = {fill};
+        world_.trace("source", "adds {} to {}", added.name, altered->name.table);
+      }
+      break;
+    case 1:
+      if (columns.size() > std::max<std::size_t>(keys, 1)) {
+        const std::size_t place = any(keys);
+        world_.trace("source", "drops {} of {}", columns[place].name, altered->name.table);
+        columns.erase(columns.begin() + static_cast<std::ptrdiff_t>(place));
+        reshape.dropped = {place};
+      }
+      break;
+    case 2: {
+      Column& renamed = columns[any(0)];
+      const std::string name = fresh_name();
+      world_.trace("source", "renames {} of {} to {}", renamed.name, altered->name.table, name);
+      renamed.name = name;
+      break;
+    }
+    default: {
+      Column& one = columns[any(0)];
+      Column& other = columns[any(0)];
+      world_.trace("source", "swaps {} and {} of {}", one.name, other.name, altered->name.table);
+      std::swap(one.name, other.name);
+    }
+  }
+  if (!reshape.dropped.empty() || !reshape.appended.empty()) {
+    state.reshape(table, reshape);
+  }
+  state.describe(table, std::move(altered));
+  return what < 3;
+}
+
+RowChange SourceDatabase::change(State& state, std::size_t table) {
   if (table == kJournal) {
     return journal(state);
   }
@@ -116,18 +196,22 @@ RowChange SourceDatabase::journal(State& state) {
     return {kJournal, Operation::kTruncate, {}, {}, false};
   }
   // Few different values: equal rows must not be taken for one.
-  const Record row{text("entry"), text(std::to_string(world_.random.below(3)))};
+  Record row{text("entry")};
+  while (row.size() < state.schema(kJournal)->columns.size()) {
+    row.push_back(text(std::to_string(world_.random.below(3))));
+  }
   ++rows[row];
   return {kJournal, Operation::kInsert, row, {}, false};
 }
 
 RowChange SourceDatabase::insert(State& state, std::size_t table, const Record& key) {
   Record row = key;
-  while (row.size() < schemas()[table]->columns.size()) {
+  while (row.size() < state.schema(table)->columns.size()) {
     row.push_back(random_text());
   }
-  if (table == kAccounts && world_.random.chance(500)) {
-    row[kLargeColumn] = text(std::string(200, static_cast<char>('a' + world_.random.below(26))));
+  const auto large = large_column(*state.schema(table), table);
+  if (large && world_.random.chance(500)) {
+    row[*large] = text(std::string(200, static_cast<char>('a' + world_.random.below(26))));
   }
   state.edit(table).by_key[key] = row;
   return {table, Operation::kInsert, row, {}, false};
@@ -136,11 +220,16 @@ RowChange SourceDatabase::insert(State& state, std::size_t table, const Record& 
 RowChange SourceDatabase::update(State& state, std::size_t table, const Record& old_row) {
   const Record old_key = key_of(table, old_row);
   Record row = old_row;
-  row.back() = random_text();
-  const bool keeps_large = table == kAccounts && world_.random.chance(600);
-  if (table == kAccounts) {
+  if (row.size() > old_key.size()) {
+    row.back() = random_text();
+  }
+  const auto large = large_column(*state.schema(table), table);
+  const bool keeps_large = large && world_.random.chance(600);
+  if (table == kAccounts && row.size() > 1) {
     row[1] = random_text();
-    row[kLargeColumn] = keeps_large ? old_row[kLargeColumn] : random_text();
+  }
+  if (large) {
+    row[*large] = keeps_large ? old_row[*large] : random_text();
   }
   bool moves = false;
   if (world_.random.chance(200)) {
@@ -155,8 +244,8 @@ RowChange SourceDatabase::update(State& state, std::size_t table, const Record& 
   rows[key_of(table, row)] = row;
 
   RowChange change{table, Operation::kUpdateAfter, row, {}, false};
-  if (keeps_large && !old_row[kLargeColumn].text.empty()) {
-    change.data[kLargeColumn] = kUnchanged;
+  if (keeps_large && !old_row[*large].text.empty()) {
+    change.data[*large] = kUnchanged;
   }
   if (table == kItems) {
     change.before = old_row;

@@ -23,6 +23,7 @@ struct WorkloadOptions {
   unsigned large_per_mille = 50;  // how many are large
   std::size_t keys = 12;          // so few that rows meet again
   unsigned truncate_per_mille = 10;
+  unsigned alter_per_mille = 0;  // before how many row changes the table is altered
 };
 
 struct Commit {
@@ -74,6 +75,9 @@ class SourceDatabase {
 
  private:
   RowChange change(State& state);
+  RowChange change(State& state, std::size_t table);
+  // False when no other alteration may stand before the next row.
+  bool alter(State& state, std::size_t table);
   RowChange insert(State& state, std::size_t table, const Record& key);
   RowChange update(State& state, std::size_t table, const Record& old_row);
   RowChange erase(State& state, std::size_t table, const Record& old_row);
@@ -88,6 +92,7 @@ class SourceDatabase {
   std::map<std::uint32_t, std::uint64_t> left_at_;  // where each earlier timeline was left
   std::uint64_t end_ = 0x1000;
   std::uint64_t next_id_ = 1;
+  std::uint32_t next_column_ = 100;  // its id
   std::vector<Commit> log_;
   std::map<std::pair<std::uint32_t, std::uint64_t>, State> states_;  // by timeline and end
   std::optional<std::uint64_t> confirmed_;

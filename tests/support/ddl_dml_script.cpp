@@ -126,6 +126,7 @@ void DdlDmlScript::touch_tables() {
 
 void DdlDmlScript::settled() {
   for (ScriptTable& table : tables_) {
+    table.changed = ScriptTable::Changed::kNothing;
     for (ScriptColumn& column : table.columns) {
       column.fresh = false;
     }

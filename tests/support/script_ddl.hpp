@@ -22,6 +22,7 @@ class ScriptDdl {
 
  private:
   std::string add_column(ScriptTable& table);
+  std::string change_columns(ScriptTable& table);
   std::string drop_column(ScriptTable& table);
   std::string rename_column(ScriptTable& table);
   std::string rename_in_circle(ScriptTable& table);

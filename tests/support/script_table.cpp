@@ -118,6 +118,17 @@ bool ScriptTable::has_fresh_column() const {
                      [](const ScriptColumn& column) { return column.fresh; });
 }
 
+bool ScriptTable::has_gap() const {
+  return gap_at_end || std::any_of(columns.begin(), columns.end(),
+                                   [](const ScriptColumn& column) { return column.after_gap; });
+}
+
+bool ScriptTable::is_beside_gap(const ScriptColumn& column) const {
+  const ScriptColumn* next = &column + 1;
+  const bool last = next == columns.data() + columns.size();
+  return column.after_gap || (last ? gap_at_end : next->after_gap);
+}
+
 std::vector<std::size_t> ScriptTable::key_columns() const {
   return columns_where(*this, [](const ScriptColumn& column) { return column.key; });
 }

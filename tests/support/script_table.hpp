@@ -28,6 +28,9 @@ struct ScriptColumn {
 
   // The sinks may not know of it yet, so that they will look at the catalog as it is then.
   bool fresh = false;
+
+  // A dropped column stood directly before it.
+  bool after_gap = false;
 };
 
 // One that was detached exists on, empty, and can be attached again.
@@ -55,6 +58,13 @@ struct ScriptTable {
   std::vector<ScriptPartition> partitions;  // by ranges of the first key column; empty: not parted
   bool referenced = false;                  // by a foreign key, so the key stays as it is
 
+  // What has been done to the columns since the sinks last followed. When the daemon is behind, it
+  // has the columns' names from the log and their numbers from the catalog as it is by then; after
+  // more than this, it rightly asks a person which column is which.
+  enum class Changed { kNothing, kOnlyAdded, kOtherwise };
+  Changed changed = Changed::kNothing;
+  bool gap_at_end = false;  // the last column was dropped
+
   // Keys below were used; those from here on were not.
   std::int64_t next_number = 1;
   // Values of the key's columns that are no numbers' keys, so that new ones may meet old ones.
@@ -64,6 +74,9 @@ struct ScriptTable {
   bool only_appended() const { return identity == Identity::kNothing; }
   // Rows hold a default that a rewrite of the table would make the source forget.
   bool has_fresh_column() const;
+  bool has_gap() const;
+  // A column that was dropped earlier is the neighbour of this one.
+  bool is_beside_gap(const ScriptColumn& column) const;
   std::vector<std::size_t> key_columns() const;
   // Columns whose values can be chosen freely.
   std::vector<std::size_t> plain_columns() const;

@@ -73,6 +73,16 @@ TEST_CASE("a sink without schemas has the default schema's tables under their ba
   CHECK(target({}, SinkNaming::kFlat, {"shop", "orders"}) == TableName{"", "shop.orders"});
 }
 
+TEST_CASE("how a TRUNCATE is done is told with every table") {
+  const std::vector<TableSchemaPtr> tables{share(describe({"public", "orders"}))};
+  Mirror by_delete({}, SinkNaming::kSchemas);
+  CHECK(configs_of(by_delete, tables).configs.at(0)->truncate == TruncateMode::kDelete);
+  MirrorOptions options;
+  options.truncate = TruncateMode::kNative;
+  Mirror natively(options, SinkNaming::kSchemas);
+  CHECK(configs_of(natively, tables).configs.at(0)->truncate == TruncateMode::kNative);
+}
+
 TEST_CASE("every change becomes one operation, in order, with its rows") {
   const TableSchemaPtr orders = share(describe({"public", "orders"}));
   const TableSchemaPtr items = share(describe({"public", "items"}));

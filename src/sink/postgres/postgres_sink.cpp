@@ -104,11 +104,14 @@ void PostgresSink::set_up_origin() {
     connection_->exec("SELECT pg_replication_origin_session_setup($1)", {origin},
                       "use replication origin " + origin);
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kOperator) {
-      throw;
+    if (error.kind() == ErrorKind::kTransient) {
+      throw Error{error.kind(), error.what(),
+                  "one session at a time has an origin, in the whole server: give each sink a name "
+                  "of its own"};
     }
     throw Error{error.kind(), error.what(),
-                fmt::format("GRANT EXECUTE ON FUNCTION pg_replication_origin_create(text), "
+                fmt::format("a name that is not reserved, a free place among the server's origins, "
+                            "and: GRANT EXECUTE ON FUNCTION pg_replication_origin_create(text), "
                             "pg_replication_origin_oid(text), "
                             "pg_replication_origin_session_setup(text) TO {};",
                             connection_->quoted_user())};
@@ -180,6 +183,10 @@ TableRecords PostgresSink::known_tables() {
 
 void PostgresSink::remember_table(const TableRecord& record) {
   registry_.write(*connection_, record);
+}
+
+void PostgresSink::forget_tables() {
+  registry_.clear(*connection_);
 }
 
 std::string PostgresSink::forget_statement(const TableRecord& record) const {

@@ -29,6 +29,7 @@ class PostgresSink final : public SinkDriver {
   void prepare_table(const SinkConfigPtr& table, MissingTable missing) override;
   TableRecords known_tables() override;
   void remember_table(const TableRecord& record) override;
+  void forget_tables() override;
   std::string forget_statement(const TableRecord& record) const override;
   AlterationPlan plan_alteration(const SinkConfig& now, const TableRecord& before) override;
   AlterationPlan plan_replacement(const SinkConfig& now, const TableRecord& occupant) override;

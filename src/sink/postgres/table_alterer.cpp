@@ -21,7 +21,8 @@ struct PresentColumn {
 // The table as the sink's catalog has it now, under the name of its record.
 class PresentTable {
  public:
-  PresentTable(pq::Connection& connection, const TableName& name) : connection_(connection) {
+  PresentTable(pq::Connection& connection, const TableName& name)
+      : connection_(connection), name_(name) {
     const pq::Result table = connection.exec(
         "SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
         "WHERE n.nspname = $1 AND c.relname = $2 AND c.relkind IN ('r', 'p')",
@@ -48,6 +49,24 @@ class PresentTable {
     return found == columns_.end() ? nullptr : &*found;
   }
 
+  bool is_empty() const {
+    return !connection_
+                .exec(fmt::format("SELECT EXISTS (SELECT 1 FROM {})", quoted_table(name_)),
+                      "look into a table")
+                .boolean(0, 0);
+  }
+
+  // Whether some row has something else in `column` than `value`, an SQL expression. By their text,
+  // since not every type has an equality.
+  bool has_other_values(const std::string& column, const std::string& value) const {
+    return connection_
+        .exec(fmt::format("SELECT EXISTS (SELECT 1 FROM {} WHERE {}::pg_catalog.text IS DISTINCT "
+                          "FROM ({})::pg_catalog.text)",
+                          quoted_table(name_), pq::quote_identifier(column), value),
+              "look into a column")
+        .boolean(0, 0);
+  }
+
   // The name of the primary key's constraint; empty when there is none.
   std::string primary_key() const {
     const pq::Result rows = connection_.exec(
@@ -58,6 +77,7 @@ class PresentTable {
 
  private:
   pq::Connection& connection_;
+  TableName name_;
   std::string oid_;
   std::vector<PresentColumn> columns_;
 };
@@ -89,15 +109,15 @@ class Planner {
 
   AlterationPlan plan() {
     TableAlteration todo = compare(before_, now_);
-    if (todo.ambiguous) {
-      obstacle("the source cannot say any more which of the columns are renamed and which are new");
-    }
     if (!present_.exists()) {
       obstacle(fmt::format("table {} is not there", before_.target.to_string()));
       return std::move(plan_);
     }
     todo.forget_done(now_,
                      [&](const std::string& column) { return present_.find(column) != nullptr; });
+    for (const std::size_t column : todo.present) {
+      check_present(now_.output.columns[column]);
+    }
     if (todo.table_renamed) {
       rename_table();
     }
@@ -193,6 +213,24 @@ class Planner {
     }
   }
 
+  // The value that the source gave the rows that were there, as SQL. REQUIRES: it is known.
+  std::string fill(const Column& column, const std::string& type) const {
+    return column.fill.kind == ColumnFill::Kind::kText
+               ? fmt::format("{}::{}", connection_.quote_literal(column.fill.text), type)
+               : "NULL";
+  }
+
+  // Somebody was here before us. What an unknown fill was, only they know.
+  void check_present(const Column& column) {
+    if (column.fill.kind != ColumnFill::Kind::kUnknown &&
+        present_.has_other_values(column.name, fill(column, sink_type(connection_, column)))) {
+      obstacle(
+          fmt::format("column {} is there already, and its rows hold something else than "
+                      "the source gave them",
+                      column.name));
+    }
+  }
+
   void add_column(const Column& column) {
     const std::string name = pq::quote_identifier(column.name);
     const std::string type = sink_type(connection_, column);
@@ -202,16 +240,17 @@ class Planner {
         return;
       case ColumnFill::Kind::kText:
         // The default is for the rows that are there; every later row brings its own value.
-        add("ALTER TABLE {} ADD COLUMN {} {} DEFAULT {}::{}", table_, name, type,
-            connection_.quote_literal(column.fill.text), type);
+        add("ALTER TABLE {} ADD COLUMN {} {} DEFAULT {}", table_, name, type, fill(column, type));
         add("ALTER TABLE {} ALTER COLUMN {} DROP DEFAULT", table_, name);
         return;
       case ColumnFill::Kind::kUnknown:
         add("ALTER TABLE {} ADD COLUMN {} {}", table_, name, type);
-        obstacle(
-            fmt::format("the values that the source gave column {} in the rows that were "
-                        "there already are not in its log; copy them after the statement",
-                        column.name));
+        if (!present_.is_empty()) {
+          obstacle(
+              fmt::format("the values that the source gave column {} in the rows that were "
+                          "there already are not in its log; copy them after the statement",
+                          column.name));
+        }
         return;
     }
   }

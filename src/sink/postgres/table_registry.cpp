@@ -68,6 +68,11 @@ void TableRegistry::write(pq::Connection& connection, const TableRecord& record)
       "write headgate_tables");
 }
 
+void TableRegistry::clear(pq::Connection& connection) const {
+  connection.exec(fmt::format("DELETE FROM {} WHERE pipeline = $1 AND sink = $2", table_),
+                  {options_.pipeline, options_.name}, "empty headgate_tables");
+}
+
 std::string TableRegistry::forget_statement(const TableRecord& record) const {
   return fmt::format("DELETE FROM {} WHERE pipeline = {} AND sink = {} AND table_id = {}", table_,
                      literal(options_.pipeline), literal(options_.name),

@@ -24,6 +24,9 @@ class TableRegistry {
   // Within a transaction.
   void write(pq::Connection& connection, const TableRecord& record) const;
 
+  // Within a transaction: removes all of them.
+  void clear(pq::Connection& connection) const;
+
   // The statement that removes the record, for a person.
   std::string forget_statement(const TableRecord& record) const;
 

@@ -13,19 +13,6 @@ namespace {
 
 constexpr Oid kTextArray = 1009;
 
-// Types without an equality operator, compared by their text (pg_operator has no `=` for them).
-bool has_equality(std::uint32_t type_oid) {
-  switch (type_oid) {
-    case 114:  // json
-    case 142:  // xml
-    case 600:  // point
-    case 604:  // polygon
-      return false;
-    default:
-      return true;
-  }
-}
-
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {
   return fmt::to_string(fmt::join(parts, separator));
 }
@@ -71,12 +58,16 @@ std::int64_t TableWriter::erase(std::span<const Row> rows) {
 }
 
 std::int64_t TableWriter::update(std::span<const Row> rows) {
-  // One statement per set of columns that is known.
+  // One statement per set of columns that is known. A key that stays is not written again: the
+  // sink's column may be an identity that refuses it.
   std::map<std::vector<bool>, std::vector<Row>> groups;
   for (const Row& row : rows) {
     std::vector<bool> known(row.size());
     std::transform(row.begin(), row.end(), known.begin(),
                    [](const Value& value) { return !value.is_unchanged(); });
+    for (const std::size_t column : config_->output.key) {
+      known[column] = false;
+    }
     groups[std::move(known)].push_back(row);
   }
   std::int64_t touched = 0;
@@ -87,6 +78,10 @@ std::int64_t TableWriter::update(std::span<const Row> rows) {
         parts.push_back({column, false});
       }
     }
+    if (parts.empty()) {
+      touched += static_cast<std::int64_t>(group.size());
+      continue;
+    }
     for (const std::size_t column : config_->output.key) {
       parts.push_back({column, true});
     }
@@ -96,16 +91,22 @@ std::int64_t TableWriter::update(std::span<const Row> rows) {
 }
 
 bool TableWriter::update_one(Row before, Row row) {
+  const Row old_row = before.empty() ? row : before;
+  const std::vector<std::size_t>& key = config_->output.key;
   std::vector<Part> parts;
   for (std::size_t column = 0; column < row.size(); ++column) {
-    if (!row[column].is_unchanged()) {
+    const bool same_key =
+        std::find(key.begin(), key.end(), column) != key.end() && row[column] == old_row[column];
+    if (!row[column].is_unchanged() && !same_key) {
       parts.push_back({column, false});
     }
   }
-  for (const std::size_t column : config_->output.key) {
+  if (parts.empty()) {
+    return true;
+  }
+  for (const std::size_t column : key) {
     parts.push_back({column, true});
   }
-  const Row old_row = before.empty() ? row : before;
   return run(Verb::kUpdate, parts, {&row, 1}, {&old_row, 1}) > 0;
 }
 
@@ -128,6 +129,9 @@ bool TableWriter::update_equal(const Sink& update) {
       parts.push_back({column, false});
     }
   }
+  if (parts.empty()) {
+    return true;
+  }
   const std::vector<Part> known = known_of(update.before, update.key_only);
   parts.insert(parts.end(), known.begin(), known.end());
   return run(Verb::kUpdateEqual, parts, {&update.data, 1}, {&update.before, 1}) > 0;
@@ -139,7 +143,22 @@ bool TableWriter::erase_equal(const Sink& erase) {
 }
 
 void TableWriter::erase_all() {
-  connection_.exec("DELETE FROM " + table_.quoted_name, "empty " + table_.quoted_name);
+  connection_.exec((truncates() ? "TRUNCATE " : "DELETE FROM ") + table_.own_rows,
+                   "empty " + table_.quoted_name);
+}
+
+// Another table's foreign key forbids TRUNCATE, and so does a check of this table that waits for
+// the end of the transaction.
+bool TableWriter::truncates() {
+  return config_->truncate == TruncateMode::kNative &&
+         connection_
+             .exec(
+                 "SELECT NOT EXISTS (SELECT 1 FROM pg_constraint WHERE contype = 'f' "
+                 "  AND confrelid = $1::regclass AND conrelid <> confrelid) "
+                 "AND NOT EXISTS (SELECT 1 FROM pg_trigger "
+                 "  WHERE tgrelid = $1::regclass AND tgdeferrable)",
+                 {table_.quoted_name}, "look for what forbids TRUNCATE")
+             .boolean(0, 0);
 }
 
 std::int64_t TableWriter::run(Verb verb, const std::vector<Part>& parts, std::span<const Row> rows,
@@ -197,12 +216,22 @@ void TableWriter::learn_transport(const std::vector<Part>& parts, std::span<cons
   }
 }
 
-// The value of a part in the unnested row, as the sink's column type.
-std::string TableWriter::converted(const Part& part, std::size_t position) const {
+// `value`, which is that of a part, as the sink's column type.
+std::string TableWriter::converted(const Part& part, std::string value) const {
   const auto& column = table_.columns[part.column];
-  return transports_[part.column] == Transport::kBinary
-             ? fmt::format("u.c{}", position)
-             : fmt::format("u.c{}::{}", position, column.type);
+  return transports_[part.column] == Transport::kBinary ? std::move(value)
+                                                        : fmt::format("{}::{}", value, column.type);
+}
+
+// The value of a part in the unnested row.
+std::string TableWriter::unnested(const Part& part, std::size_t position) const {
+  return converted(part, fmt::format("u.c{}", position));
+}
+
+// The same where there is one row only: old and new row of a wide table are more columns than
+// unnest() could return.
+std::string TableWriter::only_value(const Part& part, std::size_t position) const {
+  return converted(part, fmt::format("(${})[1]", position + 1));
 }
 
 std::string TableWriter::unnest(const std::vector<Part>& parts) const {
@@ -215,12 +244,12 @@ std::string TableWriter::unnest(const std::vector<Part>& parts) const {
   return fmt::format("unnest({}) AS u({})", join(parameters, ", "), join(aliases, ", "));
 }
 
-std::string TableWriter::assignments(const std::vector<Part>& parts) const {
+std::string TableWriter::assignments(const std::vector<Part>& parts, ValueSql value) const {
   std::vector<std::string> assigned;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     if (!parts[i].of_before) {
       assigned.push_back(fmt::format("{} = {}", table_.columns[parts[i].column].quoted_name,
-                                     converted(parts[i], i)));
+                                     (this->*value)(parts[i], i)));
     }
   }
   return join(assigned, ", ");
@@ -230,50 +259,53 @@ std::string TableWriter::key_match(const std::vector<Part>& parts) const {
   std::vector<std::string> conditions;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     if (parts[i].of_before) {
-      conditions.push_back(fmt::format("t.{} = {}", table_.columns[parts[i].column].quoted_name,
-                                       converted(parts[i], i)));
+      const auto& column = table_.columns[parts[i].column];
+      conditions.push_back(
+          fmt::format("t.{} {} {}", column.quoted_name, column.equals, unnested(parts[i], i)));
     }
   }
   return join(conditions, " AND ");
 }
 
+// As they are printed, since the source means one row: some types have no `=` (json, point, an
+// extension's outside of pg_catalog), to others different values are equal (1.0 and 1.00, two boxes
+// of one area, what a collation takes for the same).
 std::string TableWriter::equal_match(const std::vector<Part>& parts) const {
   std::vector<std::string> conditions;
   for (std::size_t i = 0; i < parts.size(); ++i) {
-    if (!parts[i].of_before) {
-      continue;
+    if (parts[i].of_before) {
+      conditions.push_back(fmt::format(
+          "t.{}::pg_catalog.text COLLATE \"C\" IS NOT DISTINCT FROM ({})::pg_catalog.text",
+          table_.columns[parts[i].column].quoted_name, only_value(parts[i], i)));
     }
-    const auto& column = table_.columns[parts[i].column];
-    const bool as_text = !has_equality(column.type_oid);
-    conditions.push_back(fmt::format("t.{0}{2} IS NOT DISTINCT FROM ({1}){2}", column.quoted_name,
-                                     converted(parts[i], i), as_text ? "::pg_catalog.text" : ""));
   }
   return join(conditions, " AND ");
 }
 
 std::string TableWriter::statement(Verb verb, const std::vector<Part>& parts) const {
-  const std::string& name = table_.quoted_name;
+  const std::string& name = table_.own_rows;
   switch (verb) {
     case Verb::kAppend:
       return insert_statement(parts);
     case Verb::kUpsert:
       return insert_statement(parts) + on_conflict_clause();
     case Verb::kUpdate:
-      return fmt::format("UPDATE {} AS t SET {} FROM {} WHERE {}", name, assignments(parts),
-                         unnest(parts), key_match(parts));
+      return fmt::format("UPDATE {} AS t SET {} FROM {} WHERE {}", name,
+                         assignments(parts, &TableWriter::unnested), unnest(parts),
+                         key_match(parts));
     case Verb::kDelete:
       return fmt::format("DELETE FROM {} AS t USING {} WHERE {}", name, unnest(parts),
                          key_match(parts));
     case Verb::kUpdateEqual:
       return fmt::format(
-          "UPDATE {0} AS o SET {1} FROM {2} WHERE (o.tableoid, o.ctid) IN (SELECT t.tableoid, "
-          "t.ctid FROM {0} AS t WHERE {3} LIMIT 1)",
-          name, assignments(parts), unnest(parts), equal_match(parts));
+          "UPDATE {0} AS o SET {1} WHERE (o.tableoid, o.ctid) = (SELECT t.tableoid, t.ctid FROM "
+          "{0} AS t WHERE {2} LIMIT 1)",
+          name, assignments(parts, &TableWriter::only_value), equal_match(parts));
     case Verb::kDeleteEqual:
       return fmt::format(
-          "DELETE FROM {0} WHERE (tableoid, ctid) IN (SELECT t.tableoid, t.ctid FROM {0} AS t, {1} "
-          "WHERE {2} LIMIT 1)",
-          name, unnest(parts), equal_match(parts));
+          "DELETE FROM {0} AS o WHERE (o.tableoid, o.ctid) = (SELECT t.tableoid, t.ctid FROM "
+          "{0} AS t WHERE {1} LIMIT 1)",
+          name, equal_match(parts));
   }
   HEADGATE_CHECK(false, "every verb has its statement");
 }
@@ -283,9 +315,10 @@ std::string TableWriter::insert_statement(const std::vector<Part>& parts) const 
   std::vector<std::string> values;
   for (std::size_t i = 0; i < parts.size(); ++i) {
     names.push_back(table_.columns[parts[i].column].quoted_name);
-    values.push_back(converted(parts[i], i));
+    values.push_back(unnested(parts[i], i));
   }
-  return fmt::format("INSERT INTO {} ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}",
+  // The alias, because a table of the name `excluded` could not be told from EXCLUDED.
+  return fmt::format("INSERT INTO {} AS t ({}) OVERRIDING SYSTEM VALUE SELECT {} FROM {}",
                      table_.quoted_name, join(names, ", "), join(values, ", "), unnest(parts));
 }
 

@@ -54,6 +54,7 @@ class TableWriter {
   bool update_equal(const Sink& update);
   bool erase_equal(const Sink& erase);
 
+  // Removes every row, by DELETE or TRUNCATE as the configuration wants.
   void erase_all();
 
   // COPY, for rows whose keys are known to be absent. Returns the rows copied.
@@ -68,14 +69,18 @@ class TableWriter {
     bool of_before;  // from the old row instead of the new one
   };
 
+  bool truncates();
   std::int64_t run(Verb verb, const std::vector<Part>& parts, std::span<const Row> rows,
                    std::span<const Row> before);
   std::string statement(Verb verb, const std::vector<Part>& parts) const;
   std::string insert_statement(const std::vector<Part>& parts) const;
   std::string on_conflict_clause() const;
   std::string unnest(const std::vector<Part>& parts) const;
-  std::string assignments(const std::vector<Part>& parts) const;
-  std::string converted(const Part& part, std::size_t position) const;
+  using ValueSql = std::string (TableWriter::*)(const Part& part, std::size_t position) const;
+  std::string assignments(const std::vector<Part>& parts, ValueSql value) const;
+  std::string converted(const Part& part, std::string value) const;
+  std::string unnested(const Part& part, std::size_t position) const;
+  std::string only_value(const Part& part, std::size_t position) const;
   std::string key_match(const std::vector<Part>& parts) const;
   std::string equal_match(const std::vector<Part>& parts) const;
   void learn_transport(const std::vector<Part>& parts, std::span<const Row> rows,

@@ -154,10 +154,11 @@ void check_key(pq::Connection& connection, std::uint32_t oid, const SinkConfig& 
   for (const std::string& name : config.primary_key()) {
     key += (key.empty() ? "" : ", ") + pq::quote_identifier(name);
   }
-  throw Error{ErrorKind::kOperator,
-              fmt::format("table {} has no unique index on its key ({})",
-                          config.output.name.to_string(), key),
-              fmt::format("ALTER TABLE {} ADD PRIMARY KEY ({});", quoted_table(config.output.name), key)};
+  throw Error{
+      ErrorKind::kOperator,
+      fmt::format("table {} has no unique index on its key ({})", config.output.name.to_string(),
+                  key),
+      fmt::format("ALTER TABLE {} ADD PRIMARY KEY ({});", quoted_table(config.output.name), key)};
 }
 
 void check_extra_columns(const std::vector<SinkColumn>& present, const SinkConfig& config) {
@@ -170,10 +171,27 @@ void check_extra_columns(const std::vector<SinkColumn>& present, const SinkConfi
           fmt::format("table {} has column {} that the source has not, NOT NULL and without "
                       "a default",
                       config.output.name.to_string(), column.name),
-          fmt::format("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL;", quoted_table(config.output.name),
-                      pq::quote_identifier(column.name))};
+          fmt::format("ALTER TABLE {} ALTER COLUMN {} DROP NOT NULL;",
+                      quoted_table(config.output.name), pq::quote_identifier(column.name))};
     }
   }
+}
+
+// How to compare values of a type so that an index on them can be used.
+std::string equality_of(pq::Connection& connection, std::uint32_t type_oid) {
+  constexpr std::uint32_t kFirstUserOid = 16384;
+  if (type_oid < kFirstUserOid) {
+    return "=";
+  }
+  const pq::Result found = connection.exec(
+      "SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname) FROM pg_opclass c "
+      "JOIN pg_am m ON m.oid = c.opcmethod AND m.amname = 'btree' "
+      "JOIN pg_amop a ON a.amopfamily = c.opcfamily AND a.amopstrategy = 3 "
+      "  AND a.amoplefttype = c.opcintype AND a.amoprighttype = c.opcintype "
+      "JOIN pg_operator o ON o.oid = a.amopopr JOIN pg_namespace n ON n.oid = o.oprnamespace "
+      "WHERE c.opcdefault AND c.opcintype = $1::oid",
+      {std::to_string(type_oid)}, "look up a type's equality");
+  return found.rows() == 0 ? "=" : found.text(0, 0);  // of enums and the like: pg_catalog's
 }
 
 TargetTable::TargetColumn match_column(pq::Connection& connection, const SinkConfig& config,
@@ -207,7 +225,8 @@ TargetTable::TargetColumn match_column(pq::Connection& connection, const SinkCon
                 fmt::format("ALTER TABLE {} ALTER COLUMN {} TYPE {};", quoted_table(table),
                             pq::quote_identifier(wanted.name), want_type)};
   }
-  return {pq::quote_identifier(wanted.name), found->type_oid, found->cast_type};
+  return {pq::quote_identifier(wanted.name), found->type_oid, found->cast_type,
+          equality_of(connection, found->type_oid)};
 }
 
 }  // namespace
@@ -230,7 +249,7 @@ TargetTable open_target_table(pq::Connection& connection, const SinkConfig& conf
   const TableName& name = config.output.name;
   const auto look_up = [&] {
     return connection.exec(
-        "SELECT c.oid, c.relkind IN ('r', 'p') FROM pg_class c "
+        "SELECT c.oid, c.relkind IN ('r', 'p'), c.relkind = 'p' FROM pg_class c "
         "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2",
         {name.schema, name.table}, "look up table " + name.to_string());
   };
@@ -258,6 +277,8 @@ TargetTable open_target_table(pq::Connection& connection, const SinkConfig& conf
 
   TargetTable table;
   table.quoted_name = quoted_table(name);
+  const bool partitioned = found.boolean(0, 2);
+  table.own_rows = (partitioned ? "" : "ONLY ") + table.quoted_name;
   for (const Column& column : config.output.columns) {
     table.columns.push_back(match_column(connection, config, present, column));
   }

@@ -15,11 +15,15 @@ namespace headgate::sink::postgres {
 // Constant after open().
 struct TargetTable {
   std::string quoted_name;  // "schema"."table"
+  // The same, but without the rows of tables that inherit from it: those are others' rows.
+  std::string own_rows;
 
   struct TargetColumn {
     std::string quoted_name;
     std::uint32_t type_oid = 0;
     std::string type;  // for casts: without a length, which would cut values silently
+    // That of the type's indexes. An extension's stands outside of the search path.
+    std::string equals = "=";
   };
   std::vector<TargetColumn> columns;  // one per column of the operations' rows
 

@@ -9,8 +9,8 @@
 #include "base/deliberate_break.hpp"
 #include "base/error.hpp"
 #include "db/sqlite/sqlite_error.hpp"
-#include "sink/sqlite/table_alterer.hpp"
 #include "sink/sqlite/database_file.hpp"
+#include "sink/sqlite/table_alterer.hpp"
 
 namespace headgate::sink::sqlite {
 namespace {
@@ -201,6 +201,10 @@ TableRecords SqliteSink::known_tables() {
 
 void SqliteSink::remember_table(const TableRecord& record) {
   registry_->write(record);
+}
+
+void SqliteSink::forget_tables() {
+  registry_->clear();
 }
 
 std::string SqliteSink::forget_statement(const TableRecord& record) const {

@@ -21,18 +21,22 @@ namespace {
 
 using db::sqlite::quote_identifier;
 
-// `numeric(10,2)`: its name, and the numbers in parentheses.
+// `numeric(10,2)`: its name, and the numbers in parentheses. `numeric(10,2)[]` is named
+// `numeric[]`.
 struct ParsedType {
-  std::string_view name;
+  std::string name;
   std::vector<int> numbers;
 };
 
 ParsedType parse_type(std::string_view type) {
   const auto open = type.find('(');
   if (open == std::string_view::npos) {
-    return {type, {}};
+    return {std::string(type), {}};
   }
-  ParsedType parsed{type.substr(0, open), {}};
+  ParsedType parsed{std::string(type.substr(0, open)), {}};
+  if (const auto close = type.rfind(')'); close != std::string_view::npos) {
+    parsed.name += type.substr(close + 1);
+  }
   std::string_view rest = type.substr(open + 1);
   while (!rest.empty()) {
     int number = 0;
@@ -108,14 +112,13 @@ class Planner {
 
   AlterationPlan plan() {
     TableAlteration todo = compare(before_, now_);
-    if (todo.ambiguous) {
-      obstacle("the source cannot say any more which of the columns are renamed and which are new");
-    }
     if (!present_ || present_->type != "table") {
       obstacle(fmt::format("table {} is not there", before_.target.table));
       return std::move(plan_);
     }
-    todo.forget_done(now_, [&](const std::string& column) { return find(column) != nullptr; });
+    todo.forget_done(
+        now_, [&](const std::string& column) { return find(column) != nullptr; }, fold_case);
+    check_present(todo);
     if (todo.table_renamed) {
       rename_table();
     }
@@ -146,7 +149,10 @@ class Planner {
 
   void rename_table() {
     const std::string& to = now_.output.name.table;
-    if (fold_case(to) != fold_case(before_.target.table) && read_catalog(connection_, to)) {
+    if (fold_case(to) == fold_case(before_.target.table)) {
+      return;  // one name to SQLite
+    }
+    if (read_catalog(connection_, to)) {
       obstacle(fmt::format("a table {} is in the way", to));
     }
     add(fmt::format("ALTER TABLE {} RENAME TO {}", table_, quote_identifier(to)));
@@ -165,10 +171,32 @@ class Planner {
     }
     for (const std::size_t added : todo.added) {
       const Column& column = now_.output.columns[added];
-      if (column.fill.kind == ColumnFill::Kind::kUnknown) {
+      if (column.fill.kind == ColumnFill::Kind::kUnknown && !is_empty()) {
         obstacle(
             fmt::format("the values that the source gave column {} in the rows that were "
                         "there already are not in its log; copy them after the statement",
+                        column.name));
+      }
+    }
+  }
+
+  bool is_empty() const {
+    return connection_.query_integer("SELECT NOT EXISTS (SELECT 1 FROM main." +
+                                     quote_identifier(before_.target.table) + ")") != 0;
+  }
+
+  // Somebody was here before us. What an unknown fill was, only they know.
+  void check_present(const TableAlteration& todo) {
+    for (const std::size_t place : todo.present) {
+      const Column& column = now_.output.columns[place];
+      if (column.fill.kind != ColumnFill::Kind::kUnknown &&
+          connection_.query_integer(
+              fmt::format("SELECT EXISTS (SELECT 1 FROM main.{} WHERE {} IS NOT {})",
+                          quote_identifier(before_.target.table), quote_identifier(column.name),
+                          fill(column))) != 0) {
+        obstacle(
+            fmt::format("column {} is there already, and its rows hold something else than the "
+                        "source gave them",
                         column.name));
       }
     }
@@ -200,7 +228,7 @@ class Planner {
     for (const std::string& column : todo.dropped) {
       add(fmt::format("ALTER TABLE {} DROP COLUMN {}", table_, quote_identifier(column)));
     }
-    for (const auto& [from, to] : todo.rename_steps(now_)) {
+    for (const auto& [from, to] : todo.rename_steps(now_, fold_case)) {
       add(fmt::format("ALTER TABLE {} RENAME COLUMN {} TO {}", table_, quote_identifier(from),
                       quote_identifier(to)));
     }
@@ -221,6 +249,12 @@ class Planner {
       obstacle("the table must be built anew, and triggers or views of the sink may depend on it");
     }
     check_own_columns(todo);
+    const std::vector<std::string> indexes = index_statements();
+    if (!indexes.empty() &&
+        (todo.table_renamed || !todo.renamed.empty() || !todo.dropped.empty())) {
+      obstacle(
+          "the table must be built anew, and indexes of the sink name what is renamed or gone");
+    }
     TableSchema output = now_.output;
     output.name.table = "headgate_new_" + now_.output.name.table;
     const std::string fresh = quote_identifier(output.name.table);
@@ -233,7 +267,6 @@ class Planner {
     add(create_table_sql(output));
     add(fmt::format("INSERT INTO {} ({}) SELECT {} FROM {}", fresh, fmt::join(columns, ", "),
                     fmt::join(values, ", "), table_));
-    const std::vector<std::string> indexes = index_statements();
     add(fmt::format("DROP TABLE {}", table_));
     add(fmt::format("ALTER TABLE {} RENAME TO {}", fresh, table_));
     plan_.statements.insert(plan_.statements.end(), indexes.begin(), indexes.end());

@@ -95,7 +95,7 @@ std::optional<CatalogTable> read_catalog(Connection& connection, const std::stri
   CatalogTable table;
   {
     Statement query(connection,
-                    "SELECT type, strict, wr FROM pragma_table_list "
+                    "SELECT type, strict, wr, name FROM pragma_table_list "
                     "WHERE schema = 'main' AND name = ?1 COLLATE NOCASE",
                     kWhat);
     query.bind_text(1, name);
@@ -106,6 +106,7 @@ std::optional<CatalogTable> read_catalog(Connection& connection, const std::stri
     table.type = rows.text(0);
     table.strict = rows.integer(1) != 0;
     table.without_rowid = rows.integer(2) != 0;
+    table.name = rows.text(3);
   }
   if (table.type == "table") {
     table.columns = read_columns(connection, name);

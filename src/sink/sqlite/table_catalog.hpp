@@ -30,6 +30,7 @@ struct CatalogIndex {
 };
 
 struct CatalogTable {
+  std::string name;  // as the database has it
   std::string type;  // table, view, virtual, shadow
   bool strict = false;
   bool without_rowid = false;

@@ -35,6 +35,8 @@ TableRegistry::TableRegistry(db::sqlite::Connection& connection, std::string pip
              "INSERT INTO main.headgate_tables (pipeline, sink, table_id, source, description) "
              "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (pipeline, sink, table_id) DO UPDATE "
              "SET source = ?4, description = ?5",
+             kWhat),
+      clear_(connection, "DELETE FROM main.headgate_tables WHERE pipeline = ?1 AND sink = ?2",
              kWhat) {}
 
 TableRecords TableRegistry::read() {
@@ -46,6 +48,12 @@ TableRecords TableRegistry::read() {
     records.push_back(parse_record(rows.text(0)));
   }
   return records;
+}
+
+void TableRegistry::clear() {
+  clear_.bind_text(1, pipeline_);
+  clear_.bind_text(2, sink_);
+  clear_.run();
 }
 
 void TableRegistry::write(const TableRecord& record) {

@@ -23,12 +23,15 @@ class TableRegistry {
 
   // Within a transaction.
   void write(const TableRecord& record);
+  // Within a transaction: removes all of them.
+  void clear();
 
  private:
   std::string pipeline_;
   std::string sink_;
   db::sqlite::Statement read_;
   db::sqlite::Statement write_;
+  db::sqlite::Statement clear_;
 };
 
 // The statement that removes the record, for a person.

@@ -173,6 +173,15 @@ std::string free_row_id_name(const CatalogTable& table) {
 }
 
 void check_kind(const TableSchema& output, const CatalogTable& table) {
+  if (table.name != output.name.table) {
+    // It may hold the rows of another table of the source.
+    throw refused(output,
+                  fmt::format("the sink has a {} {}, and SQLite does not distinguish upper and "
+                              "lower case",
+                              table.type, table.name),
+                  "exclude one of them; or, if it is this table's, rename it (by way of a third "
+                  "name)");
+  }
   if (table.type != "table") {
     throw refused(output, fmt::format("a {} of this name is in the sink", table.type),
                   "drop or rename it: Headgate writes to plain tables only");

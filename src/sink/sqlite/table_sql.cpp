@@ -48,13 +48,19 @@ std::string old_key_condition(const TableSchema& output) {
 
 std::string one_row_condition(const TableSchema& output, const ColumnMask& match,
                               const std::string& row_id) {
+  // In groups, since a chain of ANDs is as deep as it is long, and SQLite refuses more than 1000.
+  constexpr std::size_t kGroup = 100;
   std::string condition;
+  std::size_t terms = 0;
   for (std::size_t i = 0; i < match.size(); ++i) {
     if (match[i]) {
-      condition += fmt::format("{}{} IS ?{}", condition.empty() ? "" : " AND ",
-                               column_of(output, i), output.columns.size() + i + 1);
+      const char* before = terms == 0 ? "(" : terms % kGroup == 0 ? ") AND (" : " AND ";
+      condition +=
+          fmt::format("{}{} IS ?{}", before, column_of(output, i), output.columns.size() + i + 1);
+      ++terms;
     }
   }
+  condition += ")";
   return fmt::format("{0} = (SELECT {0} FROM {1} WHERE {2} LIMIT 1)", row_id, table_of(output),
                      condition);
 }

@@ -35,6 +35,8 @@ class TableWriter {
   bool has_key() const { return !config_->output.key.empty(); }
 
   bool is_empty();
+  // By DELETE, whatever the configuration wants: SQLite has no TRUNCATE, and frees the pages of a
+  // DELETE of all rows without looking at them, unless a trigger must see each.
   void erase_all();
 
   // A row whose key is new, or of a table without one.

@@ -245,15 +245,19 @@ std::vector<ColumnDescription> published_columns(pq::Connection& connection,
                                                  const CatalogTable& table,
                                                  const std::vector<std::string>& published) {
   const char* key_columns = connection.server_version() >= 110000 ? "indnkeyatts" : "indnatts";
+  // From 16 on the list is there for every table and holds exactly what is sent: from 18 on also
+  // stored generated columns, where the publication says so.
+  const bool listed_exactly = connection.server_version() >= 160000 && !published.empty();
   const pq::Result rows = connection.exec(
       fmt::format(
           "SELECT a.attname, a.atttypid, a.atttypmod, "
           "       $2 = 'f' OR coalesce(a.attnum = ANY ((i.indkey::int2[])[0:i.{} - 1]), false) "
           "FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND "
-          "     CASE $2 WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary ELSE false END "
+          "     CASE $2 WHEN 'i' THEN i.indisreplident "
+          "     WHEN 'd' THEN i.indisprimary AND i.indimmediate ELSE false END "
           "WHERE a.attrelid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped AND {} "
           "ORDER BY a.attnum",
-          key_columns, not_generated(connection.server_version())),
+          key_columns, listed_exactly ? "true" : not_generated(connection.server_version())),
       {std::to_string(table.oid), std::string(1, table.identity)}, "read the columns of a table");
   std::vector<ColumnDescription> columns;
   for (int row = 0; row < rows.rows(); ++row) {

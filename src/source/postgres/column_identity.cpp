@@ -193,7 +193,7 @@ std::vector<Attribute> read_attributes(pq::Connection& connection, std::uint32_t
     partitioned = rows.boolean(row, 9);
     if (rows.boolean(row, 6) && !rows.is_null(row, 7)) {
       attribute.fill = {ColumnFill::Kind::kText, rows.text(row, 7)};
-    } else if (filled_by_itself && !attribute.dropped && !attribute.generated) {
+    } else if (filled_by_itself && !attribute.dropped) {
       attribute.fill.kind = ColumnFill::Kind::kUnknown;
     }
     attributes.push_back(std::move(attribute));

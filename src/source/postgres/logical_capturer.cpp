@@ -83,7 +83,11 @@ std::string LogicalCapturer::stream_options() {
   }
   // An option that the server does not know is an error there.
   const int version = session_.catalog().server_version();
-  const bool streams = version >= 140000 && !session_.options().spill_folder.empty();
+  // Before 16, a streamed transaction that begins with TRUNCATE or DDL hides its origin: the server
+  // takes it from the first change, and those have none. Whole ones do not.
+  const bool hides_origins = session_.options().local_changes_only && version < 160000;
+  const bool streams =
+      version >= 140000 && !session_.options().spill_folder.empty() && !hides_origins;
   std::string options = fmt::format("proto_version '{}', publication_names {}", streams ? 2 : 1,
                                     session_.catalog().quote_literal(names));
   if (streams) {
@@ -128,7 +132,9 @@ CaptureResult LogicalCapturer::fetch(const FetchLimits& limits, TimePoint deadli
       }
     }
     send_status_if_due();
-    schema_watch_.look(clock_.now());
+    if (!replay_ && result.transactions.empty()) {
+      schema_watch_.look(clock_.now());
+    }
     if (!result.transactions.empty()) {
       result.batch_id = BatchContext::make({}, clock_.wall_now()).batch_id;
       return result;

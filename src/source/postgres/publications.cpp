@@ -135,20 +135,10 @@ void plan_creation(pq::Connection& connection, const std::string& name,
                  may_create ? foreign_tables(wanted) : "it takes the right CREATE on the database");
 }
 
-// Whether a partitioned table is in the publication, although rows of it come under the names of
-// its partitions.
-bool published_as_leaves(pq::Connection& connection, const std::string& name,
-                         const Existing& existing, const CatalogTable& table) {
-  if (!table.partitioned || existing.via_root || connection.server_version() < 130000) {
-    return false;
-  }
-  return existing.all_tables ||
-         connection
-                 .exec(
-                     "SELECT 1 FROM pg_publication_rel r JOIN pg_publication p ON p.oid = "
-                     "r.prpubid WHERE p.pubname = $1 AND r.prrelid = $2::oid",
-                     {name, std::to_string(table.oid)}, "look for a partitioned table")
-                 .rows() > 0;
+// Whether rows of this partitioned table come, or would come, under the names of its partitions.
+bool published_as_leaves(pq::Connection& connection, const Existing& existing,
+                         const CatalogTable& table) {
+  return table.partitioned && !existing.via_root && connection.server_version() >= 130000;
 }
 
 // Adds what one publication lacks for `wanted` to the plan.
@@ -193,7 +183,7 @@ void plan_one(pq::Connection& connection, const std::string& name,
     if (contains(present, table.name)) {
       continue;
     }
-    if (published_as_leaves(connection, name, existing, table)) {
+    if (published_as_leaves(connection, existing, table)) {
       leaves = true;
     } else if (following) {
       plan.findings.push_back(uncopied_table(table.name, name));
@@ -377,6 +367,12 @@ void create_publications(pq::Connection& connection, const PublicationPlan& plan
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::kOperator) {
         throw;
+      }
+      const std::string_view what = error.what();
+      if (what.find("SQLSTATE 42P01") != std::string_view::npos ||
+          what.find("SQLSTATE 3F000") != std::string_view::npos) {
+        // Renamed or dropped since the tables were listed: they are listed again.
+        throw Error{ErrorKind::kTransient, error.what()};
       }
       throw Error{error.kind(), error.what(), "have an owner of the tables run: " + statement.sql};
     }

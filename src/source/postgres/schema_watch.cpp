@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "core/lsn.hpp"
+#include "base/error.hpp"
 
 namespace headgate::source::postgres {
 
@@ -12,19 +12,24 @@ void SchemaWatch::reset() {
   next_look_ = {};
 }
 
+// Looking is worth nothing that was read: whatever fails is tried again next time. (From 16 on the
+// server opens every published table for it, so that somebody's lock, or a table that is dropped at
+// that moment, makes it fail.)
 void SchemaWatch::look(TimePoint now) {
   // While the server ends its sessions, there are better things to do than asking for another.
-  if (now >= next_look_ && !session_.catalog_ended()) {
+  if (now < next_look_ || session_.catalog_ended()) {
+    return;
+  }
+  next_look_ = now + interval_;
+  try {
     read_catalog();
-    next_look_ = now + interval_;
+  } catch (const Error& error) {
+    log_->info("tables not looked at error=\"{}\"", error.describe());
   }
 }
 
 void SchemaWatch::read_catalog() {
-  // Asked while the stream is read: a server that hangs may not hold that up.
-  session_.catalog().limit_answers(std::chrono::seconds(10));
   const Session::CatalogShapes now = session_.table_shapes();
-  session_.catalog().limit_answers({});
   std::map<std::uint32_t, Seen> seen;
   for (const Session::TableShape& table : now.tables) {
     const auto before = seen_.find(table.oid);
@@ -46,29 +51,41 @@ void SchemaWatch::read_catalog() {
 }
 
 std::vector<TableSchemaPtr> SchemaWatch::due(std::uint64_t reached) {
+  // More would keep the server waiting for a sign of life; the others follow with the next one.
+  constexpr std::size_t kTablesMax = 20;
   std::set<std::uint32_t> oids;
   for (const auto& [oid, lsn] : altered_) {
-    if (lsn <= reached) {
+    if (lsn <= reached && oids.size() < kTablesMax) {
       oids.insert(oid);
     }
   }
-  if (oids.empty()) {
+  if (oids.empty() || session_.catalog_ended()) {
     return {};
   }
+  try {
+    return describe(oids);
+  } catch (const Error& error) {
+    log_->info("tables not looked at error=\"{}\"", error.describe());
+    return {};
+  }
+}
+
+// What is the same before and behind the description was the same while it was made.
+std::vector<TableSchemaPtr> SchemaWatch::describe(const std::set<std::uint32_t>& oids) {
   const auto before = altered_;
+  const std::vector<Session::CopyTable> tables = session_.describe_tables(oids);
   read_catalog();
   std::vector<TableSchemaPtr> schemas;
-  for (const Session::CopyTable& table : session_.copy_tables(session_.catalog(), &oids)) {
-    const std::uint32_t oid = table.schema->source_id;
-    const auto altered = altered_.find(oid);
-    if (altered != altered_.end() && altered->second == before.at(oid)) {
-      schemas.push_back(table.schema);
-    }
-  }
   for (const std::uint32_t oid : oids) {
     const auto altered = altered_.find(oid);
-    if (altered != altered_.end() && altered->second == before.at(oid)) {
-      altered_.erase(altered);
+    if (altered == altered_.end() || altered->second != before.at(oid)) {
+      continue;  // gone, or altered once more: later
+    }
+    altered_.erase(altered);
+    for (const Session::CopyTable& table : tables) {
+      if (table.schema->source_id == oid) {
+        schemas.push_back(table.schema);
+      }
     }
   }
   return schemas;

@@ -20,7 +20,8 @@
 
 namespace headgate::source::postgres {
 
-// Belongs to one LogicalCapturer. Not thread-safe; no call throws but for a lost connection.
+// Belongs to one LogicalCapturer. Not thread-safe. Asks the server with a limit on its answers and
+// on the locks that it waits for; when that fails, it says so and tries again later.
 class SchemaWatch {
  public:
   // `session` must outlive it.
@@ -34,7 +35,7 @@ class SchemaWatch {
   void look(TimePoint now);
 
   // The descriptions that belong behind what was handed over when that reaches `reached`, an LSN
-  // that the server has decoded up to; each is returned once. Looks again first.
+  // that the server has decoded up to; each is returned once, some at a time. Looks again first.
   std::vector<TableSchemaPtr> due(std::uint64_t reached);
 
   // Something waits for the server to get so far.
@@ -47,6 +48,7 @@ class SchemaWatch {
   };
 
   void read_catalog();
+  std::vector<TableSchemaPtr> describe(const std::set<std::uint32_t>& oids);
 
   Session& session_;
   Duration interval_;

@@ -23,6 +23,27 @@ bool empty(const PublicationPlan& plan) {
   return plan.missing.empty();
 }
 
+// Changes of a partition come as those of its table where the publication holds that, too; of such
+// a one, and of the partitions of a table that is published by them, nothing would be mirrored, and
+// nobody would know.
+Findings unpublished(const Selection& selection, const std::vector<PublishedTable>& published,
+                     const std::string& publication) {
+  Findings findings;
+  for (const CatalogTable* table : selection.all()) {
+    const bool found =
+        std::any_of(published.begin(), published.end(),
+                    [&](const PublishedTable& entry) { return entry.name == table->name; });
+    if (!found) {
+      findings.push_back(Finding::error(
+          fmt::format("source: publication {} does not send the changes of table {} as such",
+                      publication, table->name.to_string()),
+          "of a partitioned table, it sends those of the root with publish_via_partition_root = "
+          "true, and those of the partitions without: name in `tables` what it sends"));
+    }
+  }
+  return findings;
+}
+
 Findings published_findings(const PublicationPlan& plan) {
   Findings findings = plan.findings;
   for (const PublicationPlan::Statement& statement : plan.missing) {
@@ -66,7 +87,10 @@ Session::Session(Options options, Logger log)
 pq::Connection& Session::catalog() {
   if (!catalog_ || catalog_->lost()) {
     catalog_.reset();
-    catalog_ = std::make_unique<pq::Connection>(session_options(options_));
+    pq::ConnectOptions connect = session_options(options_);
+    // Whoever waits for a lock makes others wait behind it.
+    connect.settings.emplace_back("lock_timeout", "10s");
+    catalog_ = std::make_unique<pq::Connection>(connect);
   }
   return *catalog_;
 }
@@ -103,7 +127,7 @@ Findings Session::check_server() {
 // The tables to select from. While sinks follow the stream, a table that only a pattern matches and
 // that no publication holds is new: it is not mirrored, and nothing about it may stop the pipeline.
 std::vector<CatalogTable> Session::candidates(bool following, Findings& findings) {
-  std::vector<CatalogTable> tables = list_tables(catalog());
+  std::vector<CatalogTable> tables = without_covered_partitions(list_tables(catalog()), filter_);
   if (!following) {
     return tables;
   }
@@ -237,6 +261,9 @@ History Session::prepare(const std::vector<SinkStand>& sinks) {
     log_->info("publication ready name={} tables={} append_only={}", options_.publication,
                selection.keyed.size(), selection.appended.size());
   }
+
+  require(unpublished(selection, published_tables(connection, options_.publication),
+                      options_.publication));
 
   ReplicationStream stream(replication_options());
   history_ = read_history(stream.identify()).to_history();
@@ -408,15 +435,43 @@ std::vector<Session::CopyTable> Session::copy_tables(pq::Connection& connection,
   return copies;
 }
 
+// Asked while the stream is read: neither a server that hangs nor somebody's lock on a table may
+// hold that up. The server gives up by itself first, so that no session of ours stays behind there.
+template <typename Ask>
+auto Session::ask_briefly(Ask ask) {
+  pq::Connection& connection = catalog();
+  connection.limit_answers(std::chrono::seconds(10));
+  connection.exec("SET lock_timeout = '1s'; SET statement_timeout = '5s'", "limit a look");
+  try {
+    auto answer = ask(connection);
+    connection.exec("RESET lock_timeout; RESET statement_timeout", "end a look");
+    connection.limit_answers({});
+    return answer;
+  } catch (const Error&) {
+    if (!connection.lost()) {
+      connection.exec("RESET lock_timeout; RESET statement_timeout", "end a look");
+      connection.limit_answers({});
+    }
+    throw;
+  }
+}
+
+std::vector<Session::CopyTable> Session::describe_tables(const std::set<std::uint32_t>& oids) {
+  return ask_briefly([&](pq::Connection& connection) { return copy_tables(connection, &oids); });
+}
+
 Session::CatalogShapes Session::table_shapes() {
+  return ask_briefly([&](pq::Connection& connection) { return read_shapes(connection); });
+}
+
+Session::CatalogShapes Session::read_shapes(pq::Connection& connection) {
   CatalogShapes shapes;
   // The statement's snapshot is taken before it asks for the log's end. A column's missing value is
   // left out: it goes when the table is rewritten, which alters nothing.
-  pq::Connection& connection = catalog();
   const pq::Result rows = connection.exec(
       "SELECT c.oid, p.schemaname, p.tablename, concat_ws(' ', c.relreplident, "
-      "  (SELECT md5(string_agg(concat_ws(' ', a.attnum, quote_ident(a.attname), a.atttypid, "
-      "                                   a.atttypmod), ',' ORDER BY a.attnum)) "
+      "  (SELECT string_agg(concat_ws(' ', a.attnum, quote_ident(a.attname), a.atttypid, "
+      "                               a.atttypmod), ',' ORDER BY a.attnum) "
       "   FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped), "
       "  (SELECT string_agg(concat_ws(' ', i.indexrelid, i.indisprimary, i.indisreplident, "
       "                               i.indkey::text), ',' ORDER BY i.indexrelid) "

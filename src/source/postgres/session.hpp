@@ -79,7 +79,10 @@ class Session {
     std::vector<TableShape> tables;
     std::uint64_t lsn = 0;  // every transaction whose effect is in it was committed before this
   };
+  // Throws Error also where somebody's lock is in the way, and soon.
   CatalogShapes table_shapes();
+  // copy_tables() of some tables, with the same limits.
+  std::vector<CopyTable> describe_tables(const std::set<std::uint32_t>& oids);
 
   // Remembers the columns that the tables have now, so that what is altered from here on can be
   // told apart. Cheap when called again.
@@ -99,6 +102,9 @@ class Session {
   bool captures(const TableName& table) const { return filter_.matches(table); }
 
  private:
+  template <typename Ask>
+  auto ask_briefly(Ask ask);
+  CatalogShapes read_shapes(pq::Connection& connection);
   void drop_slot();
   Findings check_server();
   Findings check_replication(const std::vector<SinkStand>& sinks);

@@ -29,10 +29,9 @@ std::optional<std::string_view> SpooledTransaction::next() {
   std::string_view record;
   while (reader_->next(record)) {
     const StreamedMessage streamed = StreamedMessage::split(record);
-    // A description counts in any case: the server sends it once, within whatever savepoint came
-    // first, and anew only when a rollback has changed it.
-    const bool describes = streamed.type == 'R' || streamed.type == 'Y';
-    if (!describes && streamed.xid != 0 && aborted_.contains(streamed.xid)) {
+    // Descriptions, too: behind each rollback the server describes tables anew
+    // (pgoutput_stream_abort), and by then others may have altered them.
+    if (streamed.xid != 0 && aborted_.contains(streamed.xid)) {
       continue;
     }
     message_.assign(1, streamed.type);

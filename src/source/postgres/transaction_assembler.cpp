@@ -209,7 +209,9 @@ Row TransactionAssembler::fill_from_old(const TableSchema& schema, char old_kind
   }
   const auto filled = current_->arena().array<Value>(data.size());
   for (std::size_t i = 0; i < data.size(); ++i) {
-    const bool told = old_kind == 'O' || (old_kind == 'K' && schema.columns[i].identity);
+    // A NULL in a key is padding: a partition may identify its rows otherwise than its root.
+    const bool told =
+        old_kind == 'O' || (old_kind == 'K' && schema.columns[i].identity && !before[i].is_null());
     filled[i] = data[i].is_unchanged() && told ? before[i] : data[i];
   }
   for (const std::size_t column : schema.key) {
