@@ -215,6 +215,92 @@ TEST_CASE("a restart goes on behind the position, without a gap and without a re
   CHECK(captured.read() == Lines{"INSERT dbo.orders (2,two)", "INSERT dbo.orders (3,three)"});
 }
 
+// One value per type at its extremes, as sinks get it.
+TEST_CASE("every type's values arrive digit by digit") {
+  struct Value {
+    std::string type;
+    std::string literal;
+    std::string wanted;
+  };
+  const std::string long_text(9000, 'x');
+  const std::vector<Value> values = {
+      {"bit", "1", "t"},
+      {"bit", "0", "f"},
+      {"tinyint", "255", "255"},
+      {"smallint", "-32768", "-32768"},
+      {"int", "-2147483648", "-2147483648"},
+      {"bigint", "-9223372036854775808", "-9223372036854775808"},
+      {"real", "3.4028234E38", "3.4028235e+38"},
+      {"float", "2.2250738585072014E-308", "2.2250738585072014e-308"},
+      {"float", "0.1", "0.1"},
+      {"decimal(38,0)", "99999999999999999999999999999999999999",
+       "99999999999999999999999999999999999999"},
+      {"decimal(38,38)", "-0.00000000000000000000000000000000000001",
+       "-0.00000000000000000000000000000000000001"},
+      {"numeric(10,2)", "1.10", "1.10"},
+      {"money", "-922337203685477.5808", "-922337203685477.5808"},
+      {"smallmoney", "214748.3647", "214748.3647"},
+      {"date", "'0001-01-01'", "0001-01-01"},
+      {"date", "'9999-12-31'", "9999-12-31"},
+      {"time(7)", "'23:59:59.9999999'", "23:59:59.9999999"},
+      {"time(0)", "'00:00:00'", "00:00:00"},
+      {"datetime", "'1753-01-01T00:00:00.003'", "1753-01-01 00:00:00.003"},
+      {"smalldatetime", "'2079-06-06T23:59:00'", "2079-06-06 23:59:00"},
+      {"datetime2(7)", "'0001-01-01T00:00:00.0000001'", "0001-01-01 00:00:00.0000001"},
+      {"datetime2(3)", "'9999-12-31T23:59:59.999'", "9999-12-31 23:59:59.999"},
+      {"datetimeoffset(7)", "'2020-02-29T12:00:00.1234567+14:00'",
+       "2020-02-29 12:00:00.1234567 +14:00"},
+      {"char(5)", "'ab'", "ab   "},
+      {"varchar(20)", "''", ""},
+      {"nvarchar(20)", "N'\u00e4\u65e5\U0001F600'", "\u00e4\u65e5\U0001F600"},
+      {"nvarchar(max)", "N'" + long_text + "'", long_text},
+      {"varbinary(10)", "0x00FF", "\\x00ff"},
+      {"varbinary(max)", "0x" + to_hex(long_text), "\\x" + to_hex(long_text)},
+      {"binary(3)", "0x01", "\\x010000"},
+      {"uniqueidentifier", "'6F9619FF-8B86-D011-B42D-00C04FC964FF'",
+       "6F9619FF-8B86-D011-B42D-00C04FC964FF"},
+      {"xml", "N'<a>1</a>'", "<a>1</a>"},
+      {"sql_variant", "CONVERT(int, 42)", "42"},
+  };
+  Captured captured;
+  std::string columns = "id int NOT NULL PRIMARY KEY";
+  std::string literals = "1";
+  std::string nulls = "2";
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    columns += ", c" + std::to_string(i) + " " + values[i].type + " NULL";
+    literals += ", " + values[i].literal;
+    nulls += ", NULL";
+  }
+  captured.create("CREATE TABLE dbo.every (" + columns + ")", "every");
+  captured.server.capture();
+  captured.server.write_idle_row();
+  captured.start();
+  captured.server.execute("INSERT INTO dbo.every VALUES (" + literals + ")");
+  captured.server.execute("INSERT INTO dbo.every VALUES (" + nulls + ")");
+  captured.server.capture();
+  std::vector<std::vector<std::string>> rows;
+  const TimePoint give_up = captured.clock.now() + 20s;
+  while (rows.size() < 2 && captured.clock.now() < give_up) {
+    for (const TransactionPtr& transaction :
+         captured.source->cdc().fetch({}, captured.clock.now() + 100ms).transactions) {
+      for (const Change& change : transaction->changes()) {
+        std::vector<std::string>& row = rows.emplace_back();
+        for (std::size_t i = 0; i < change.data.size(); ++i) {
+          row.push_back(change.data[i].is_null()
+                            ? "NULL"
+                            : value_text(change.table->columns[i], change.data[i]));
+        }
+      }
+    }
+  }
+  REQUIRE(rows.size() == 2);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    CAPTURE(values[i].type);
+    CHECK(rows[0].at(i + 1) == values[i].wanted);
+    CHECK(rows[1].at(i + 1) == "NULL");
+  }
+}
+
 ErrorKind kind_of_failure(Captured& captured) {
   try {
     captured.read();

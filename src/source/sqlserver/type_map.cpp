@@ -55,15 +55,25 @@ TypeMapping numeric(int precision, int scale) {
 
 // The declared length counts bytes (varchar) or UTF-16 units (nvarchar): never fewer than
 // characters.
-TypeMapping characters(const DeclaredType& type, int bytes_per_unit) {
+//
+// varchar is converted by the server: for a byte that the column's code page lacks, the driver
+// would put a question mark (seen with FreeTDS 1.3.17).
+TypeMapping characters(const DeclaredType& type, bool wide) {
   if (type.max_length < 0) {
     TypeMapping unlimited = text_of(TypeFamily::kText, FetchAs::kText);
     unlimited.may_be_unrecorded = true;
+    unlimited.expression = wide ? "{}" : "CONVERT(nvarchar(max), {})";
     return unlimited;
   }
-  return mapping(TypeFamily::kText,
-                 fmt::format("character varying({})", type.max_length / bytes_per_unit), kVarchar,
-                 FetchAs::kText);
+  const int length = wide ? type.max_length / 2 : type.max_length;
+  TypeMapping limited = mapping(TypeFamily::kText, fmt::format("character varying({})", length),
+                                kVarchar, FetchAs::kText);
+  constexpr int kNvarcharMax = 4000;
+  if (!wide) {
+    limited.expression = length <= kNvarcharMax ? fmt::format("CONVERT(nvarchar({}), {{}})", length)
+                                                : std::string("CONVERT(nvarchar(max), {})");
+  }
+  return limited;
 }
 
 TypeMapping binary(bool unlimited) {
@@ -142,10 +152,10 @@ TypeMapping map_type(const DeclaredType& type) {
     return text_of(TypeFamily::kOther, FetchAs::kPrinted);
   }
   if (is_one_of(name, {"char", "varchar"})) {
-    return characters(type, 1);
+    return characters(type, false);
   }
   if (is_one_of(name, {"nchar", "nvarchar", "sysname"})) {
-    return characters(type, 2);
+    return characters(type, true);
   }
   if (is_one_of(name, {"text", "ntext"})) {
     TypeMapping text = text_of(TypeFamily::kText, FetchAs::kText);
