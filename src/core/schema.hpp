@@ -76,8 +76,8 @@ struct Column {
   // `fill` is no part of what the column is: the source forgets it when it rewrites the table.
   friend bool operator==(const Column& a, const Column& b) {
     return a.name == b.name && a.source_id == b.source_id && a.family == b.family &&
-           a.native_type == b.native_type && a.type_oid == b.type_oid &&
-           a.nullable == b.nullable && a.identity == b.identity;
+           a.native_type == b.native_type && a.type_oid == b.type_oid && a.nullable == b.nullable &&
+           a.identity == b.identity;
   }
 };
 
@@ -91,6 +91,9 @@ struct TableSchema {
   std::uint32_t source_id = 0;
 
   std::vector<Column> columns;
+
+  // What the source wants to hear again after a restart; nothing to anybody else.
+  std::string source_note;
 
   // Columns of the key under which the mirror keeps its rows, in the key's order; empty when the
   // table has none, and then its rows are only ever appended.

@@ -87,6 +87,9 @@ class ApplyStep {
   // confirm().
   void adopt(const History& history);
 
+  // What the sink remembers of its tables. REQUIRES: connected().
+  TableRecords known_tables() const { return tables_.records(); }
+
   // Where the sink stands; empty while it holds no finished copy. REQUIRES: connected().
   const Position& position() const { return position_; }
 

@@ -12,6 +12,7 @@
 #include "core/position.hpp"
 #include "core/schema.hpp"
 #include "pipeline/finding.hpp"
+#include "pipeline/table_record.hpp"
 
 namespace headgate {
 
@@ -84,6 +85,7 @@ class Capturer {
 struct SinkStand {
   std::string sink;  // its name in the configuration, for messages
   Position position;
+  TableRecords tables{};  // as it remembers them
 };
 
 // What the source's machinery says of itself; for `status`.

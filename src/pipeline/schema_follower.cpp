@@ -21,6 +21,14 @@ void SchemaFollower::connected() {
   }
 }
 
+TableRecords SchemaFollower::records() const {
+  TableRecords list;
+  for (const auto& [id, record] : records_) {
+    list.push_back(record);
+  }
+  return list;
+}
+
 void SchemaFollower::prepare(const SinkConfigPtr& table, MissingTable missing) {
   if (table->source.table.empty()) {
     driver_.prepare_table(table, missing);

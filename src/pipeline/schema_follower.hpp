@@ -25,6 +25,9 @@ class SchemaFollower {
   // in a transaction that was rolled back is forgotten with it.
   void connected();
 
+  // What the sink remembers.
+  TableRecords records() const;
+
   // A first copy begins: nothing is known of any table.
   void forget() { records_.clear(); }
 

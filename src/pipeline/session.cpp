@@ -41,7 +41,7 @@ void Session::open() {
     // The first of them may have waited long for the last.
     lane->step.confirm();
     if (const Position& position = lane->step.position(); !position.empty()) {
-      stands.push_back({"sink " + lane->sink.name, position});
+      stands.push_back({"sink " + lane->sink.name, position, lane->step.known_tables()});
     }
   }
   const History history = source_.prepare(stands);

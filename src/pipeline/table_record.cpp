@@ -85,6 +85,7 @@ std::string to_json(const TableRecord& record) {
   return json::serialize(json::object{{"version", 1},
                                       {"source", to_object(record.source.name)},
                                       {"source_id", record.source.source_id},
+                                      {"note", record.source.source_note},
                                       {"target", to_object(record.target)},
                                       {"columns", std::move(columns)},
                                       {"key", std::move(key)}});
@@ -97,6 +98,9 @@ TableRecord parse_record(std::string_view text) {
     TableRecord record;
     record.source.name = to_name(object.at("source"));
     record.source.source_id = object.at("source_id").to_number<std::uint32_t>();
+    if (const json::value* note = object.if_contains("note")) {
+      record.source.source_note = note->as_string();
+    }
     record.target = to_name(object.at("target"));
     for (const json::value& column : object.at("columns").as_array()) {
       record.source.columns.push_back(to_column(column));

@@ -165,7 +165,12 @@ class Assembly {
       return;
     }
     NetEffect effect;
-    effect.add(operations.operations);
+    try {
+      effect.add(operations.operations);
+    } catch (const Error& error) {
+      require(error.kind() == ErrorKind::kRow, "an insert that lacks a value is that row's fault");
+      return;
+    }
     for (const WorkStage& stage : effect.take()) {
       for (const TableWork& work : stage.tables) {
         for (const auto* rows : {&work.deletes, &work.upserts, &work.updates, &work.appends}) {

@@ -20,8 +20,12 @@ COMMENT = re.compile(r"#.*")
 WORD = re.compile(r'[^\s()"]+')
 
 
-def named_in(cmake_file):
-    """All .cpp files that one CMakeLists.txt and those it adds name, as absolute paths."""
+def named_in(cmake_file, root, seen):
+    """All .cpp files that one CMakeLists.txt and those below `root` that it adds name, as absolute
+    paths. `seen` are the files that were looked at already."""
+    if cmake_file in seen:
+        return set()
+    seen.add(cmake_file)
     text = "\n".join(COMMENT.sub("", line) for line in cmake_file.read_text("utf-8").splitlines())
     words = WORD.findall(text.replace("${CMAKE_CURRENT_SOURCE_DIR}/", ""))
     here = cmake_file.parent
@@ -33,8 +37,8 @@ def named_in(cmake_file):
             named.add(path)
         # A folder that is never added builds nothing, whatever its CMakeLists.txt names. The folder
         # may stand in the list of a foreach rather than in add_subdirectory itself.
-        elif "add_subdirectory" in words and path.startswith(f"{here}{os.sep}") and below.exists():
-            named |= named_in(below)
+        elif "add_subdirectory" in words and path.startswith(f"{root}{os.sep}") and below.exists():
+            named |= named_in(below, root, seen)
     return named
 
 
@@ -45,7 +49,7 @@ def check(root):
     top = tests / "CMakeLists.txt"
     if not files or not top.exists():
         return [f"{tests}: no test file or no CMakeLists.txt found, so nothing was checked"]
-    named = named_in(top)
+    named = named_in(top, tests, set())
     return [
         f"{path.relative_to(tests.parent)}: in no CMakeLists.txt that tests/CMakeLists.txt adds, "
         "so it is never built"

@@ -76,10 +76,11 @@ TEST_CASE("names may be words of SQL, hold quotes, or be in any script") {
   }
 }
 
-TEST_CASE("existing tables of the same shape are used, in whatever case and type words") {
+TEST_CASE(
+    "existing tables of the same shape are used, whatever the case of columns and the type words") {
   const std::string ddl = GENERATE(
       as<std::string>{},
-      "CREATE TABLE Orders (ID INTEGER PRIMARY KEY, Total TEXT, note VARCHAR(10), weight DOUBLE, "
+      "CREATE TABLE orders (ID INTEGER PRIMARY KEY, Total TEXT, note VARCHAR(10), weight DOUBLE, "
       "blob BLOB, paid BOOLEAN)",
       "CREATE TABLE orders (note, blob, paid, weight, total, id, PRIMARY KEY (id)) WITHOUT ROWID",
       "CREATE TABLE orders (k INTEGER PRIMARY KEY, id INT NOT NULL, total TEXT, note TEXT, "

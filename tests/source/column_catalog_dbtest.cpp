@@ -39,7 +39,7 @@ class Catalog {
 
   std::vector<Attribute> attributes() {
     const pq::Result oid = connection_.exec("SELECT 'items'::regclass::oid", "test");
-    return read_attributes(connection_, static_cast<std::uint32_t>(oid.integer(0, 0)));
+    return read_attributes(connection_, static_cast<std::uint32_t>(oid.integer(0, 0)), seen_);
   }
 
   // Of the newest column: `=value`, `NULL` or `?`.
@@ -58,6 +58,7 @@ class Catalog {
 
  private:
   pq::Connection connection_;
+  SeenColumns seen_;
 };
 
 }  // namespace

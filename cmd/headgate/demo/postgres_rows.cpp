@@ -24,9 +24,10 @@ class PgRowStream final : public RowStream {
       // Not `::text`, which trims a char(n).
       values.push_back(quote_identifier(column.name));
       if (order.size() < shape.ordered_columns()) {
-        order.push_back(fmt::format(
-            "(CASE WHEN {0} IS NOT NULL THEN format('%s', {0}) END) COLLATE \"C\" NULLS FIRST",
-            quote_identifier(column.name)));
+        order.push_back(
+            fmt::format("(CASE WHEN {0} IS DISTINCT FROM NULL THEN format('%s', {0}) END) COLLATE "
+                        "\"C\" NULLS FIRST",
+                        quote_identifier(column.name)));
       }
     }
     session_.execute("CLOSE ALL");

@@ -1,6 +1,7 @@
 #include "sink/postgres/table_alterer.hpp"
 
 #include <algorithm>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -67,12 +68,23 @@ class PresentTable {
         .boolean(0, 0);
   }
 
-  // The name of the primary key's constraint; empty when there is none.
-  std::string primary_key() const {
+  // Empty names where there is none.
+  struct PrimaryKey {
+    std::string constraint;
+    std::set<std::string> columns;
+  };
+  PrimaryKey primary_key() const {
     const pq::Result rows = connection_.exec(
-        "SELECT conname FROM pg_constraint WHERE conrelid = $1::oid AND contype = 'p'", {oid_},
-        "look up a primary key");
-    return rows.rows() == 0 ? std::string{} : rows.text(0, 0);
+        "SELECT c.conname, a.attname FROM pg_constraint c JOIN pg_attribute a "
+        "ON a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey) "
+        "WHERE c.conrelid = $1::oid AND c.contype = 'p'",
+        {oid_}, "look up a primary key");
+    PrimaryKey key;
+    for (int row = 0; row < rows.rows(); ++row) {
+      key.constraint = rows.text(row, 0);
+      key.columns.insert(rows.text(row, 1));
+    }
+    return key;
   }
 
  private:
@@ -180,8 +192,15 @@ class Planner {
   }
 
   void drop_key() {
-    if (const std::string constraint = present_.primary_key(); !constraint.empty()) {
-      add("ALTER TABLE {} DROP CONSTRAINT {}", table_, pq::quote_identifier(constraint));
+    std::set<std::string> ours;
+    for (const std::size_t column : before_.source.key) {
+      ours.insert(before_.source.columns[column].name);
+    }
+    if (const auto key = present_.primary_key(); !key.constraint.empty()) {
+      add("ALTER TABLE {} DROP CONSTRAINT {}", table_, pq::quote_identifier(key.constraint));
+      if (key.columns != ours) {
+        obstacle("its primary key is not the one that the source had, so somebody has made it");
+      }
     }
     for (const std::size_t column : before_.source.key) {
       const std::string& name = before_.source.columns[column].name;

@@ -346,7 +346,9 @@ std::string TableWriter::on_conflict_clause() const {
 bool TableWriter::sends_binary_copy(Row row) const {
   for (std::size_t i = 0; i < row.size(); ++i) {
     const Column& column = config_->output.columns[i];
-    const bool text_bytes = column.family == TypeFamily::kText || column.type_oid == 114;
+    // Of these the text is the binary form; not of "char" (18), whose '' is a byte 0.
+    const bool text_bytes =
+        (column.family == TypeFamily::kText && column.type_oid != 18) || column.type_oid == 114;
     if (column.type_oid != table_.columns[i].type_oid || row[i].kind == ValueKind::kUnchanged ||
         (row[i].kind == ValueKind::kText && !text_bytes)) {
       return false;

@@ -162,7 +162,10 @@ void SqliteSink::check_distinct_name(const SinkConfig& table) const {
   const std::string& name = table.output.name.table;
   for (const auto& [config, other] : tables_) {
     const std::string& other_name = config->output.name.table;
-    if (name != other_name && fold_case(name) == fold_case(other_name)) {
+    // An earlier description of the same table is no other table.
+    const bool same_table =
+        config->output.source_id != 0 && config->output.source_id == table.output.source_id;
+    if (!same_table && name != other_name && fold_case(name) == fold_case(other_name)) {
       throw Error{
           ErrorKind::kOperator,
           fmt::format("tables {} and {} are one to SQLite, which does not distinguish upper "

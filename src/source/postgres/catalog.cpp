@@ -64,8 +64,10 @@ std::string number_array(const Range& items, Project project) {
   return text + "}";
 }
 
-// The table's primary key by column name, in its order; empty when it has none.
-std::vector<std::string> primary_key(pq::Connection& connection, std::uint32_t oid) {
+// The table's primary key by column name, in its order; empty when it has none, or with `settled`
+// one that may be newer than what the slot still has to send: a transaction older than the slot's
+// catalog_xmin has ended before all of that.
+std::vector<std::string> primary_key(pq::Connection& connection, std::uint32_t oid, bool settled) {
   // INCLUDE columns, and with them indnkeyatts, came with 11.
   const char* key_columns = connection.server_version() >= 110000 ? "indnkeyatts" : "indnatts";
   const pq::Result rows = connection.exec(
@@ -73,8 +75,11 @@ std::vector<std::string> primary_key(pq::Connection& connection, std::uint32_t o
                   "CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, n) "
                   "JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum "
                   "WHERE i.indrelid = $1::oid AND i.indisprimary AND i.indimmediate AND k.n <= "
-                  "i.{} ORDER BY k.n",
-                  key_columns),
+                  "i.{} {} ORDER BY k.n",
+                  key_columns,
+                  settled ? "AND coalesce(age(i.xmin) > (SELECT max(age(s.catalog_xmin)) "
+                            "FROM pg_replication_slots s), false)"
+                          : ""),
       {std::to_string(oid)}, "read a primary key");
   std::vector<std::string> names;
   for (int row = 0; row < rows.rows(); ++row) {
@@ -187,7 +192,7 @@ std::vector<CatalogTable> list_tables(pq::Connection& connection) {
 
 TableSchema build_schema(pq::Connection& connection, std::uint32_t oid, const TableName& name,
                          char identity, const std::vector<ColumnDescription>& columns,
-                         SeenColumns& seen) {
+                         CatalogTime time, SeenColumns& seen) {
   // Walks each domain down to its base type. format_type() needs only type and modifier, so the
   // answer is right even when the table has changed since this point of the stream.
   const pq::Result types = connection.exec(
@@ -207,12 +212,13 @@ TableSchema build_schema(pq::Connection& connection, std::uint32_t oid, const Ta
   }
 
   // Their numbers tell a renamed column from a new one, and which value older rows have in it.
-  const std::vector<Attribute> attributes = read_attributes(connection, oid);
+  const std::vector<Attribute> attributes = read_attributes(connection, oid, seen);
   const std::vector<const Attribute*> identified = identify_columns(oid, columns, attributes, seen);
 
   TableSchema schema;
   schema.name = name;
   schema.source_id = oid;
+  schema.source_note = seen.storage_note(oid);
   for (std::size_t i = 0; i < columns.size(); ++i) {
     Column column;
     column.name = columns[i].name;
@@ -227,7 +233,10 @@ TableSchema build_schema(pq::Connection& connection, std::uint32_t oid, const Ta
     schema.columns.push_back(std::move(column));
   }
   if (identity == 'f') {
-    schema.key = positions_of(primary_key(connection, oid), schema.columns);
+    // The stream does not say which columns are the key. One that is newer than the row would pair
+    // rows that it does not tell apart; without one, rows are matched whole, which is always right.
+    const bool settled = time == CatalogTime::kAhead;
+    schema.key = positions_of(primary_key(connection, oid, settled), schema.columns);
   } else {
     for (std::size_t i = 0; i < columns.size(); ++i) {
       if (columns[i].identity) {

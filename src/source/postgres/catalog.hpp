@@ -16,6 +16,12 @@ namespace headgate::source::postgres {
 
 class SeenColumns;
 
+// Where the catalog stands to what is described by it.
+enum class CatalogTime {
+  kSame,   // at the same place: a snapshot's, or known to be unaltered since
+  kAhead,  // the stream may still have to come to where the catalog is
+};
+
 // One ordinary or partitioned table.
 struct CatalogTable {
   std::uint32_t oid = 0;
@@ -56,7 +62,7 @@ std::vector<CatalogTable> list_tables(pq::Connection& connection);
 // `seen` helps to tell which column is which when the catalog is ahead of the stream.
 TableSchema build_schema(pq::Connection& connection, std::uint32_t oid, const TableName& name,
                          char identity, const std::vector<ColumnDescription>& columns,
-                         SeenColumns& seen);
+                         CatalogTime time, SeenColumns& seen);
 
 // The columns of a table that pgoutput publishes, as they are now: those of `published` when the
 // publication has a column list (else empty: all), without dropped and generated ones.

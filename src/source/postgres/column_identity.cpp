@@ -1,6 +1,7 @@
 #include "source/postgres/column_identity.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <map>
 #include <utility>
@@ -151,7 +152,8 @@ std::map<std::string, ColumnFill> partitions_fills(pq::Connection& connection, s
 
 }  // namespace
 
-std::vector<Attribute> read_attributes(pq::Connection& connection, std::uint32_t oid) {
+std::vector<Attribute> read_attributes(pq::Connection& connection, std::uint32_t oid,
+                                       SeenColumns& seen) {
   // Until 11 a default rewrote the table and left no trace; generated columns came with 12, lists
   // of columns with 15.
   const int version = connection.server_version();
@@ -166,7 +168,8 @@ std::vector<Attribute> read_attributes(pq::Connection& connection, std::uint32_t
           "       a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL, "
           "       c.relkind = 'p', "
           "       coalesce(age(a.xmin) > (SELECT max(age(s.catalog_xmin)) "
-          "                               FROM pg_replication_slots s), false), {} "
+          "                               FROM pg_replication_slots s), false), {}, "
+          "       coalesce(pg_relation_filenode(c.oid), 0) "
           "FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid "
           "LEFT JOIN pg_type t ON t.oid = a.atttypid "
           "WHERE a.attrelid = $1::oid AND a.attnum > 0 ORDER BY a.attnum",
@@ -191,12 +194,20 @@ std::vector<Attribute> read_attributes(pq::Connection& connection, std::uint32_t
     attribute.unlisted = rows.boolean(row, 11);
     const bool filled_by_itself = rows.boolean(row, 8);
     partitioned = rows.boolean(row, 9);
+    // A default that was taken away again, and the values that the table's rewriting took with it,
+    // leave no other trace than the new storage.
+    const bool rewritten = !seen.kept_storage(oid, attribute.number,
+                                              static_cast<std::uint32_t>(rows.integer(row, 12)));
     if (rows.boolean(row, 6) && !rows.is_null(row, 7)) {
       attribute.fill = {ColumnFill::Kind::kText, rows.text(row, 7)};
-    } else if (filled_by_itself && !attribute.dropped) {
+    } else if ((filled_by_itself || rewritten) && !attribute.dropped) {
       attribute.fill.kind = ColumnFill::Kind::kUnknown;
     }
     attributes.push_back(std::move(attribute));
+  }
+  if (rows.rows() > 0) {
+    seen.saw_storage(oid, static_cast<std::uint32_t>(rows.integer(0, 12)),
+                     attributes.back().number);
   }
   if (partitioned && has_missing) {
     const auto fills = partitions_fills(connection, oid);
@@ -216,8 +227,8 @@ bool SeenColumns::had(std::uint32_t oid, std::uint32_t number,
   }
   const auto found = table->second.find(number);
   return found != table->second.end() && found->second.name == column.name &&
-         found->second.type_oid == column.type_oid &&
-         found->second.type_modifier == column.type_modifier;
+         (found->second.type_oid == 0 || (found->second.type_oid == column.type_oid &&
+                                          found->second.type_modifier == column.type_modifier));
 }
 
 bool SeenColumns::knows(std::uint32_t oid, std::uint32_t number) const {
@@ -228,6 +239,53 @@ bool SeenColumns::knows(std::uint32_t oid, std::uint32_t number) const {
 void SeenColumns::remember(std::uint32_t oid, std::uint32_t number,
                            const ColumnDescription& column) {
   tables_[oid].insert_or_assign(number, Seen{column.name, column.type_oid, column.type_modifier});
+}
+
+void SeenColumns::saw_storage(std::uint32_t oid, std::uint32_t filenode, std::uint32_t columns_to) {
+  Storage& storage = storages_[oid];
+  if (storage.filenode != filenode) {
+    storage = {filenode, columns_to};
+  }
+}
+
+bool SeenColumns::kept_storage(std::uint32_t oid, std::uint32_t number,
+                               std::uint32_t filenode) const {
+  if (filenode == 0 || filenode == oid) {
+    return true;  // has none (a partitioned table), or still the one that it was made with
+  }
+  const auto storage = storages_.find(oid);
+  return storage != storages_.end() && storage->second.filenode == filenode &&
+         storage->second.columns_to < number;
+}
+
+std::string SeenColumns::storage_note(std::uint32_t oid) const {
+  const auto storage = storages_.find(oid);
+  return storage == storages_.end()
+             ? std::string{}
+             : fmt::format("{} {}", storage->second.filenode, storage->second.columns_to);
+}
+
+void SeenColumns::recall_storage(std::uint32_t oid, const std::string& note) {
+  Storage storage;
+  const char* end = note.data() + note.size();
+  const auto first = std::from_chars(note.data(), end, storage.filenode);
+  if (first.ec != std::errc{} || first.ptr == end) {
+    return;
+  }
+  const auto second = std::from_chars(first.ptr + 1, end, storage.columns_to);
+  if (second.ec == std::errc{} && second.ptr == end) {
+    storages_.try_emplace(oid, storage);
+  }
+}
+
+void SeenColumns::recall(const TableSchema& table) {
+  recall_storage(table.source_id, table.source_note);
+  for (const Column& column : table.columns) {
+    if (column.source_id != 0) {
+      // Of its type, the base type is all that is remembered, which says too little.
+      tables_[table.source_id].try_emplace(column.source_id, Seen{column.name, 0, -1});
+    }
+  }
 }
 
 std::vector<const Attribute*> identify_columns(std::uint32_t oid,

@@ -32,9 +32,6 @@ struct Attribute {
   ColumnFill fill;
 };
 
-// All columns that table `oid` has or had, by number.
-std::vector<Attribute> read_attributes(pq::Connection& connection, std::uint32_t oid);
-
 // What was seen of tables before, in the catalog or in the stream: the columns' names and types at
 // that time, by number. Not thread-safe.
 class SeenColumns {
@@ -46,6 +43,18 @@ class SeenColumns {
   bool knows(std::uint32_t oid, std::uint32_t number) const;
   void remember(std::uint32_t oid, std::uint32_t number, const ColumnDescription& column);
 
+  // The table's storage was looked at: rewriting the table gives it another one, and takes the
+  // values away that older rows had in new columns.
+  void saw_storage(std::uint32_t oid, std::uint32_t filenode, std::uint32_t columns_to);
+  // True when the table was not rewritten since attribute `number` came.
+  bool kept_storage(std::uint32_t oid, std::uint32_t number, std::uint32_t filenode) const;
+  // For TableSchema::source_note, and back.
+  std::string storage_note(std::uint32_t oid) const;
+  void recall_storage(std::uint32_t oid, const std::string& note);
+
+  // What sinks remember of the table, from before this process.
+  void recall(const TableSchema& table);
+
  private:
   struct Seen {
     std::string name;
@@ -53,7 +62,18 @@ class SeenColumns {
     std::int32_t type_modifier;
   };
   std::map<std::uint32_t, std::map<std::uint32_t, Seen>> tables_;
+
+  // The oldest look at the present storage, and the newest attribute at that time.
+  struct Storage {
+    std::uint32_t filenode = 0;
+    std::uint32_t columns_to = 0;
+  };
+  std::map<std::uint32_t, Storage> storages_;
 };
+
+// All columns that table `oid` has or had, by number.
+std::vector<Attribute> read_attributes(pq::Connection& connection, std::uint32_t oid,
+                                       SeenColumns& seen);
 
 // For each of `columns` of table `oid` the attribute that it is; null where the table has been
 // altered since in a way that leaves several possibilities, or none. Attributes must outlive the

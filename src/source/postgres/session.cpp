@@ -127,15 +127,15 @@ Findings Session::check_server() {
 // The tables to select from. While sinks follow the stream, a table that only a pattern matches and
 // that no publication holds is new: it is not mirrored, and nothing about it may stop the pipeline.
 std::vector<CatalogTable> Session::candidates(bool following, Findings& findings) {
-  std::vector<CatalogTable> tables = without_covered_partitions(list_tables(catalog()), filter_);
+  const std::vector<CatalogTable> all = list_tables(catalog());
+  // Partitions come and go with their table.
+  std::vector<CatalogTable> tables = without_covered_partitions(all, filter_);
   if (!following) {
     return tables;
   }
   const std::vector<PublishedTable> published = published_tables(catalog(), options_.publication);
   const std::vector<TableName> named = filter_.named();
-  // Partitions come and go with their table.
-  const std::vector<CatalogTable> own = without_covered_partitions(tables, filter_);
-  const std::set<std::uint32_t> of_published = ancestors_of(published, tables);
+  const std::set<std::uint32_t> of_published = ancestors_of(published, all);
   std::erase_if(tables, [&](const CatalogTable& table) {
     const bool is_published =
         of_published.contains(table.oid) ||
@@ -145,15 +145,11 @@ std::vector<CatalogTable> Session::candidates(bool following, Findings& findings
     if (is_published || is_named || !filter_.matches(table.name)) {
       return false;
     }
-    const bool is_own = std::any_of(
-        own.begin(), own.end(), [&](const CatalogTable& each) { return each.oid == table.oid; });
-    if (is_own) {
-      findings.push_back(Finding::warning(
-          fmt::format("source: table {} is new and matches a pattern of `tables`, but is not in "
-                      "publication {}: it is not mirrored",
-                      table.name.to_string(), options_.publication),
-          fmt::format("leave it out (\"!{}\") to be rid of this line", table.name.to_string())));
-    }
+    findings.push_back(Finding::warning(
+        fmt::format("source: table {} is new and matches a pattern of `tables`, but is not in "
+                    "publication {}: it is not mirrored",
+                    table.name.to_string(), options_.publication),
+        fmt::format("leave it out (\"!{}\") to be rid of this line", table.name.to_string())));
     return true;
   });
   return tables;
@@ -249,6 +245,15 @@ History Session::prepare(const std::vector<SinkStand>& sinks) {
   const Findings findings = check(sinks);
   log_warnings(findings);
   require(findings);
+  // Of several sinks the one counts that stands where the stream goes on.
+  std::vector<SinkStand> oldest_first = sinks;
+  std::sort(oldest_first.begin(), oldest_first.end(),
+            [](const SinkStand& a, const SinkStand& b) { return a.position.lsn < b.position.lsn; });
+  for (const SinkStand& stand : oldest_first) {
+    for (const TableRecord& table : stand.tables) {
+      seen_.recall(table.source);
+    }
+  }
 
   pq::Connection& connection = catalog();
   Findings known;  // from check()
@@ -425,9 +430,9 @@ std::vector<Session::CopyTable> Session::copy_tables(pq::Connection& connection,
       continue;  // its changes would never follow
     }
     CopyTable copy;
-    copy.schema = std::make_shared<const TableSchema>(
-        build_schema(connection, table->oid, table->name, table->identity,
-                     published_columns(connection, *table, found->columns), seen_));
+    copy.schema = std::make_shared<const TableSchema>(build_schema(
+        connection, table->oid, table->name, table->identity,
+        published_columns(connection, *table, found->columns), CatalogTime::kSame, seen_));
     copy.partitioned = table->partitioned;
     copy.row_filter = found->row_filter;
     copies.push_back(std::move(copy));
@@ -476,7 +481,8 @@ Session::CatalogShapes Session::read_shapes(pq::Connection& connection) {
       "  (SELECT string_agg(concat_ws(' ', i.indexrelid, i.indisprimary, i.indisreplident, "
       "                               i.indkey::text), ',' ORDER BY i.indexrelid) "
       "   FROM pg_index i WHERE i.indrelid = c.oid AND (i.indisprimary OR i.indisreplident))), "
-      "pg_current_wal_insert_lsn() "
+      "pg_current_wal_insert_lsn(), coalesce(pg_relation_filenode(c.oid), 0), "
+      "(SELECT max(a.attnum) FROM pg_attribute a WHERE a.attrelid = c.oid) "
       "FROM (SELECT DISTINCT schemaname, tablename FROM pg_publication_tables "
       "      WHERE pubname IN ($1, $2)) p "
       "JOIN pg_namespace n ON n.nspname = p.schemaname "
@@ -486,6 +492,9 @@ Session::CatalogShapes Session::read_shapes(pq::Connection& connection) {
     const TableName name{rows.text(row, 1), rows.text(row, 2)};
     shapes.lsn = LSN::parse(rows.value(row, 4)).to_postgres();
     if (filter_.matches(name)) {
+      seen_.saw_storage(static_cast<std::uint32_t>(rows.integer(row, 0)),
+                        static_cast<std::uint32_t>(rows.integer(row, 5)),
+                        static_cast<std::uint32_t>(rows.integer(row, 6)));
       shapes.tables.push_back({static_cast<std::uint32_t>(rows.integer(row, 0)), name.to_string(),
                                name.to_string() + " " + rows.text(row, 3)});
     }
@@ -523,8 +532,8 @@ TableSchemaPtr Session::schema_of(const RelationMessage& relation) {
     columns.push_back(
         {std::string(column.name), column.type_oid, column.type_modifier, column.identity});
   }
-  return std::make_shared<const TableSchema>(
-      build_schema(catalog(), relation.relation, name, relation.identity, columns, seen_));
+  return std::make_shared<const TableSchema>(build_schema(
+      catalog(), relation.relation, name, relation.identity, columns, CatalogTime::kAhead, seen_));
 }
 
 }  // namespace headgate::source::postgres

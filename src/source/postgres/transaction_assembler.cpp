@@ -126,7 +126,10 @@ void TransactionAssembler::hand_over(Portion portion, std::vector<TransactionPtr
 void TransactionAssembler::add(const RelationMessage& message) {
   const auto known = relations_.find(message.relation);
   if (known != relations_.end() && same(known->second.raw, message)) {
-    return;  // repeated after an invalidation that changed nothing for us
+    // Repeated after something touched the table. That may be nothing to us; or a column was
+    // dropped and another of the same name and type added, which only the catalog tells apart.
+    known->second.looked_up = false;
+    return;
   }
   Relation& relation = relations_[message.relation];
   relation.raw = own_names(message, relation.raw_names);

@@ -108,6 +108,20 @@ TEST_CASE("the mask's last byte holds the lowest ordinals") {
                      "cdc.dbo_w_CT WHERE __$operation <> 3") == "01ff,1,1,4;0108,1,0,4");
 }
 
+TEST_CASE("a transaction that began before its table was enabled is not captured in part") {
+  SqlServerDouble server;
+  server.execute("EXEC sys.sp_cdc_enable_db; CREATE TABLE t (id int PRIMARY KEY)");
+  OdbcClient writer(dsn(server));
+  OdbcClient owner(dsn(server));
+  writer.run("BEGIN TRAN; INSERT INTO t VALUES (1)");
+  CHECK(error_of(owner, "SET LOCK_TIMEOUT 10; " + enable("t")) == 1222);
+  writer.run("INSERT INTO t VALUES (2); COMMIT");
+  owner.run(enable("t"));
+  writer.run("INSERT INTO t VALUES (3)");
+  server.capture();
+  CHECK(owner.table("SELECT id FROM cdc.dbo_t_CT") == "3");
+}
+
 TEST_CASE("an update of a key has both shapes") {
   Captured set;
   set.server.execute("INSERT INTO t (id, v) VALUES (1, 1), (2, 2)");
@@ -116,6 +130,10 @@ TEST_CASE("an update of a key has both shapes") {
     set.server.capture();
     CHECK(set.client.table(kRows) ==
           "2,07,1,1,1;2,07,2,2,2;1,07,1,1,1;1,07,2,2,2;2,07,2,1,3;2,07,3,2,4");
+    // An order that is not the one of the index has to be made.
+    CHECK(set.client.table("SELECT __$operation, id FROM cdc.dbo_t_CT WHERE __$command_id > 0 "
+                           "AND __$start_lsn > 0x00 ORDER BY __$start_lsn, __$seqval, "
+                           "__$operation") == "2,1;2,2;1,1;2,2;1,2;2,3");
   }
   SECTION("a pair of images") {
     set.server.change_traits(

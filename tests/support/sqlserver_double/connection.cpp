@@ -204,11 +204,15 @@ void Connection::refuse(const std::vector<SqlError>& errors) {
   socket_.send(reply, true);
 }
 
+int Connection::major_version() const {
+  std::lock_guard lock(parts_.engine.mutex);
+  return parts_.engine.traits.major_version;
+}
+
 bool Connection::log_in() {
   Message message = socket_.receive();
   if (message.type == MessageType::kPrelogin) {
-    std::string reply =
-        prelogin_reply(EncryptionAnswer::kNotSupported, parts_.engine.traits.major_version);
+    std::string reply = prelogin_reply(EncryptionAnswer::kNotSupported, major_version());
     socket_.send(reply, true);
     message = socket_.receive();
   }
@@ -260,7 +264,7 @@ bool Connection::log_in() {
   put_binary_environment(reply, 7, std::string("\x09\x04\xD0\x00\x34", 5), "");
   put_environment(reply, 2, "us_english", "");
   put_message(reply, SqlError(5703, "Changed language setting to us_english.", 0), server, false);
-  put_login_acknowledgement(reply, parts_.engine.traits.major_version);
+  put_login_acknowledgement(reply, major_version());
   put_environment(reply, 4, std::to_string(packet_size), "4096");
   put_done(reply, Done());
   socket_.send(reply, true);

@@ -50,6 +50,7 @@ class Connection {
   };
 
   bool log_in();
+  int major_version() const;
   void refuse(const std::vector<SqlError>& errors);
   void handle(const Message& message);
   void run_batch(const std::string& sql);

@@ -411,7 +411,7 @@ std::string guid_text(const std::string& bytes) {
   }
   std::string text = upper_hex(ordered);
   for (const std::size_t at : {8u, 13u, 18u, 23u}) {
-    text.insert(at, "-");
+    text.insert(at, 1, '-');
   }
   return text;
 }

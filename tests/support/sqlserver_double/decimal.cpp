@@ -49,9 +49,12 @@ std::string decimal_text(Int128 units, int scale) {
   }
   std::reverse(digits.begin(), digits.end());
   if (scale > 0) {
-    digits.insert(digits.size() - static_cast<std::size_t>(scale), ".");
+    digits.insert(digits.size() - static_cast<std::size_t>(scale), 1, '.');
   }
-  return negative ? "-" + digits : digits;
+  if (negative) {
+    digits.insert(digits.begin(), '-');
+  }
+  return digits;
 }
 
 std::optional<ParsedDecimal> parse_decimal(std::string_view text) {

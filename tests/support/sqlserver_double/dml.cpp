@@ -297,8 +297,6 @@ void Session::insert(const InsertStatement& insert) {
     const auto places = insert_places(insert, *target.table, maker, state_);
     const auto rows = given_rows(context, insert, places.size());
     const std::uint64_t statement = state_.engine.next_statement();
-    const std::int64_t identity_before = target.table->identity_last;
-    static_cast<void>(identity_before);
     for (const auto& values : rows) {
       const RowPtr row = maker.inserted(places, values);
       state_.engine.insert_row(transaction(), *target.database, target.table, row, statement);

@@ -63,10 +63,16 @@ void Listener::accept_all(int descriptor) {
     std::lock_guard lock(mutex_);
     Running& running = running_.emplace_back();
     running.connection = std::make_unique<Connection>(parts_, accepted, ++accepted_);
-    running.thread = std::thread([&running] {
+    running.thread = std::thread([this, &running] {
       running.connection->run();
-      // The socket closes here, so that the client sees the end at once.
-      running.connection.reset();
+      // The socket closes here, so that the client sees the end at once; the pointer goes under the
+      // mutex, since others may be about to end the connection.
+      std::unique_ptr<Connection> ended;
+      {
+        std::lock_guard ending(mutex_);
+        ended = std::move(running.connection);
+      }
+      ended.reset();
       running.over = true;
     });
   }

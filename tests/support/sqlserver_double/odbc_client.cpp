@@ -211,6 +211,23 @@ std::vector<OdbcResult> OdbcClient::run_bound(const std::string& sql,
   return results;
 }
 
+std::vector<std::string> OdbcClient::columns_of(const std::string& sql) {
+  new_statement();
+  check(SQLPrepare(statement_, sql_text(sql), SQL_NTS), SQL_HANDLE_STMT, statement_);
+  SQLSMALLINT count = 0;
+  check(SQLNumResultCols(statement_, &count), SQL_HANDLE_STMT, statement_);
+  std::vector<std::string> names;
+  for (SQLSMALLINT column = 1; column <= count; ++column) {
+    std::array<SQLCHAR, 300> name{};
+    check(SQLDescribeCol(statement_, static_cast<SQLUSMALLINT>(column), name.data(),
+                         static_cast<SQLSMALLINT>(name.size()), nullptr, nullptr, nullptr, nullptr,
+                         nullptr),
+          SQL_HANDLE_STMT, statement_);
+    names.emplace_back(reinterpret_cast<char*>(name.data()));
+  }
+  return names;
+}
+
 std::string OdbcClient::value(const std::string& sql) {
   const auto results = run(sql);
   return results.empty() || results.back().rows.empty()

@@ -46,6 +46,8 @@ class OdbcClient {
   // times by one handle.
   std::vector<OdbcResult> run_bound(const std::string& sql, const std::vector<std::string>& values,
                                     bool binary = false, int times = 1);
+  // Of a statement that is prepared and not executed.
+  std::vector<std::string> columns_of(const std::string& sql);
   // The first value of the first row; "NULL" for NULL.
   std::string value(const std::string& sql);
   // The values of the rows of the last result, joined by commas and semicolons.

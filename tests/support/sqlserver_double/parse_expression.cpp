@@ -49,7 +49,7 @@ ExprPtr number_literal(const std::string& text) {
 
 std::string bytes_of_digits(std::string digits) {
   if (digits.size() % 2 != 0) {
-    digits.insert(0, "0");
+    digits.insert(digits.begin(), '0');
   }
   std::string bytes;
   for (std::size_t at = 0; at < digits.size(); at += 2) {

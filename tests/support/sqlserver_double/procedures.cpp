@@ -90,6 +90,42 @@ EnableTableArguments enable_arguments(const std::vector<NamedValue>& given) {
   return result;
 }
 
+void require_owner(const SessionState& session) {
+  if (!session.is_sysadmin() && !session.has_role("db_owner")) {
+    throw SqlError(22904,
+                   "Caller is not authorized to initiate the requested action. DBO privileges are "
+                   "required.");
+  }
+}
+
+// A transaction that has written to the table is waited for, so that none is captured in part.
+void wait_for_writers(const SessionState& session, const std::string& schema,
+                      const std::string& name) {
+  const TablePtr table = session.current_database().table(schema, name);
+  const TransactionId own = session.transaction == nullptr ? 0 : session.transaction->id;
+  if (!table) {
+    return;
+  }
+  for (const auto& [writer, count] : table->writers) {
+    if (writer != own) {
+      throw LockedBy{writer};
+    }
+  }
+}
+
+void enable_table_when_quiet(const SessionState& session, const std::vector<NamedValue>& given) {
+  const EnableTableArguments arguments = enable_arguments(given);
+  wait_for_writers(session, arguments.schema, arguments.table);
+  enable_table(session.engine, session.current_database(), arguments);
+}
+
+void disable_table_when_quiet(const SessionState& session, const std::vector<NamedValue>& given) {
+  const Arguments arguments(given, {"@source_schema", "@source_name", "@capture_instance"});
+  wait_for_writers(session, arguments.text("@source_schema"), arguments.text("@source_name"));
+  disable_table(session.engine, session.current_database(), arguments.text("@source_schema"),
+                arguments.text("@source_name"), arguments.text("@capture_instance"));
+}
+
 Rowset help_jobs(const Engine& engine, const Database& database) {
   Rowset rowset{{{"job_id", type_of(TypeKind::kUniqueIdentifier)},
                  {"job_type", text_type(20, true)},
@@ -247,15 +283,20 @@ void Session::call(const std::string& procedure, const std::vector<NamedValue>& 
 
 bool Session::call_cdc(const std::string& name, const std::vector<NamedValue>& given) {
   Engine& engine = state_.engine;
+  if (name == "sp_cdc_enable_table" || name == "sp_cdc_disable_table") {
+    with_locks(false, [&] {
+      require_owner(state_);
+      name == "sp_cdc_enable_table" ? enable_table_when_quiet(state_, given)
+                                    : disable_table_when_quiet(state_, given);
+    });
+    sink_->done(std::nullopt);
+    return true;
+  }
   std::optional<Rowset> result;
   {
     std::unique_lock lock(engine.mutex);
     Database& database = state_.current_database();
-    if (!state_.is_sysadmin() && !state_.has_role("db_owner")) {
-      throw SqlError(22904,
-                     "Caller is not authorized to initiate the requested action. DBO privileges "
-                     "are required.");
-    }
+    require_owner(state_);
     if (name == "sp_cdc_enable_db") {
       if (engine.traits.engine_edition == 4) {
         throw SqlError(22988,
@@ -266,12 +307,6 @@ bool Session::call_cdc(const std::string& name, const std::vector<NamedValue>& g
       enable_database(engine, database);
     } else if (name == "sp_cdc_disable_db") {
       disable_database(engine, database);
-    } else if (name == "sp_cdc_enable_table") {
-      enable_table(engine, database, enable_arguments(given));
-    } else if (name == "sp_cdc_disable_table") {
-      const Arguments arguments(given, {"@source_schema", "@source_name", "@capture_instance"});
-      disable_table(engine, database, arguments.text("@source_schema"),
-                    arguments.text("@source_name"), arguments.text("@capture_instance"));
     } else if (name == "sp_cdc_cleanup_change_table") {
       const Arguments arguments(
           given, {"@capture_instance", "@low_water_mark", "@threshold", "@fcleanupfailed"});

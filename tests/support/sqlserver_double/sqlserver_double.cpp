@@ -143,6 +143,7 @@ std::vector<SqlServerResult> SqlServerDouble::execute_in(const std::string& data
   Session session(parts_->engine);
   session.state().login = parts_->options.login;
   session.state().database = database;
+  session.state().lock_timeout_ms = 30'000;  // a test that waits for itself ends with 1222
   TextSink sink;
   session.run_batch(sql, sink);
   if (sink.first_error) {

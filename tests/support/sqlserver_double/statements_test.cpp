@@ -111,6 +111,25 @@ TEST_CASE("parameters arrive by every procedure that the driver calls") {
   CHECK(executed);
 }
 
+TEST_CASE("a statement is described before it runs") {
+  SqlServerDouble server;
+  OdbcClient client(dsn(server));
+  client.run("CREATE TABLE t (id int PRIMARY KEY, name nvarchar(40))");
+  CHECK(client.columns_of("SELECT id, name AS n FROM t WHERE id = ?") ==
+        std::vector<std::string>{"id", "n"});
+  CHECK(client.columns_of("INSERT INTO t VALUES (?, ?)").empty());
+  CHECK(client.value("SELECT COUNT(*) FROM t") == "0");
+}
+
+TEST_CASE("a table made in a transaction goes with it") {
+  SqlServerDouble server;
+  OdbcClient client(dsn(server));
+  client.run("BEGIN TRAN; CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1); ROLLBACK");
+  CHECK(client.value("SELECT OBJECT_ID('dbo.t')") == "NULL");
+  client.run("CREATE TABLE t (id int); BEGIN TRAN; ALTER TABLE t ADD more int; ROLLBACK");
+  CHECK(client.value("SELECT COUNT(*) FROM sys.columns WHERE object_id = OBJECT_ID('t')") == "1");
+}
+
 TEST_CASE("queries join, group, sort, page and nest") {
   SqlServerDouble server;
   server.execute(
