@@ -18,8 +18,9 @@ struct Options {
   // The schema of headgate_positions and the other tables of our own.
   std::string own_schema = "public";
 
-  // The replication origin that marks what is written here, so that another pipeline that reads this
-  // database can leave it out (`source.origin: none`); empty: none. Created where it is missing.
+  // The replication origin that marks what is written here, so that another pipeline that reads
+  // this database can leave it out (`source.origin: none`); empty: none. Created where it is
+  // missing.
   std::string replication_origin;
 
   // The session of a peer that died in the middle of a transaction ends after this time, and with
