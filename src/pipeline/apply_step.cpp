@@ -259,24 +259,34 @@ void ApplyStep::write_batch() {
     data.operations.pop_back();
   }
   std::span<const Sink> operations = data.operations;
+  std::vector<SinkConfigPtr> unprepared;
   for (const SinkConfigPtr& table : data.configs) {
-    if (is_prepared(table, copying)) {
+    if (!is_prepared(table, copying) &&
+        std::find(unprepared.begin(), unprepared.end(), table) == unprepared.end()) {
+      unprepared.push_back(table);
+    }
+  }
+  for (std::size_t i = 0; i < operations.size() && !unprepared.empty();) {
+    const auto table = std::find_if(
+        unprepared.begin(), unprepared.end(),
+        [&](const SinkConfigPtr& candidate) { return candidate.get() == operations[i].config; });
+    if (table == unprepared.end()) {
+      ++i;
       continue;
     }
-    const auto first =
-        std::find_if(operations.begin(), operations.end(),
-                     [&](const Sink& operation) { return operation.config == table.get(); });
-    if (first != operations.end()) {
-      const auto before = static_cast<std::size_t>(first - operations.begin());
-      write_operations(operations.first(before), copying);
-      operations = operations.subspan(before);
-    }
-    // A table that is only described: altered, and without new rows.
-    if (copying || first != operations.end() || tables_.knows(*table)) {
+    write_operations(operations.first(i), copying);
+    operations = operations.subspan(i);
+    i = 0;
+    prepare(*table, copying);
+    unprepared.erase(table);
+  }
+  write_operations(operations, copying);
+  // Tables that are only described: empty ones of a first copy, and altered ones without new rows.
+  for (const SinkConfigPtr& table : unprepared) {
+    if (copying || tables_.knows(*table)) {
       prepare(table, copying);
     }
   }
-  write_operations(operations, copying);
   batch_changes_ += data.operations.size();
 }
 

@@ -21,7 +21,7 @@ namespace {
 class Mirrored : public MirrorSetup {
  public:
   explicit Mirrored(const std::string& tables, const MirrorOptions& options = {})
-      : MirrorSetup({"shop.*"}, options) {
+      : MirrorSetup({"shop.*", "moved*.*"}, options) {
     on_source("CREATE SCHEMA shop; " + tables);
     daemon().start();
     daemon().wait_ready();
@@ -271,6 +271,16 @@ TEST_CASE("a renamed table, and one that moves to another schema, is renamed in 
   CHECK(setup.in_postgres("SELECT to_regclass('shop.items') IS NULL") == "t");
   CHECK(setup.in_sqlite("SELECT count(*) FROM \"shop.Goods, all\"") == "3");
   CHECK(setup.in_sqlite("SELECT count(*) FROM sqlite_schema WHERE name = 'shop.items'") == "0");
+
+  setup.on_source("CREATE SCHEMA moved; ALTER TABLE shop.\"Goods, all\" SET SCHEMA moved");
+  setup.on_source("UPDATE moved.\"Goods, all\" SET t = 'moved' WHERE id = 2");
+  setup.catch_up();
+  CHECK(setup.differences({"moved.Goods, all"}) == "");
+  setup.on_source("ALTER SCHEMA moved RENAME TO moved_again");
+  setup.on_source("DELETE FROM moved_again.\"Goods, all\" WHERE id = 1");
+  setup.catch_up();
+  CHECK(setup.differences({"moved_again.Goods, all"}) == "");
+  CHECK(setup.in_postgres("SELECT to_regclass('moved.\"Goods, all\"') IS NULL") == "t");
 }
 
 TEST_CASE("what only a person can do pauses what follows, says how, and goes on when it is done") {

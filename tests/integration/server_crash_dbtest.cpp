@@ -65,6 +65,7 @@ TEST_CASE("crashes and restarts of source and sink are survived without a restar
     disturb();
     setup.source().start();
     setup.sink().start();
+    INFO(setup.daemon().log_end());
     REQUIRE(setup.daemon().running());
     // Every second one strikes a daemon that has not recovered from the one before.
     if (random() % 2 == 0) {

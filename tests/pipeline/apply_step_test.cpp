@@ -135,6 +135,24 @@ TEST_CASE("a table that would come back as a change is refused before anything i
   CHECK(lane.status().error.find("shop.items") != std::string::npos);
 }
 
+// As a source tells of tables that were altered and have no new rows. Rows that come behind it in
+// the same batch touch the tables in an order of their own.
+TEST_CASE("tables that are described before their rows come are ready for each of them") {
+  Lane lane;
+  lane.sink.start_at(position(100));
+  auto told = std::make_shared<Transaction>("", LSN::from_postgres(105), WallTime{});
+  told->end_position = position(105);
+  told->involve(kItems);
+  told->involve(kOrders);
+  lane.push(TransactionPtr(told));
+  lane.push(whole(110, kOrders));
+  lane.push(whole(120, kItems));
+  lane.run_until_idle();
+  CHECK(lane.sink.rows() == ids(110) + ids(120));
+  CHECK(lane.sink.misuse().empty());
+  CHECK(lane.sink.count(Call::kPrepareTable) == 2);
+}
+
 TEST_CASE("each table of a copy is prepared for it once, also when empty or spread over portions") {
   ApplyOptions options;
   options.existing_rows = ExistingRows::kReplace;

@@ -54,6 +54,8 @@ std::string reason_of(const CatalogTable& table, const KeyCandidates& candidates
       return "its REPLICA IDENTITY is NOTHING";
     case 'i':
       return "the index of its REPLICA IDENTITY was dropped";
+    case 'f':
+      return "its REPLICA IDENTITY is FULL and would hold a generated column that is not published";
     default:
       return candidates.has_deferrable_primary_key ? "its primary key is DEFERRABLE"
                                                    : "it has no primary key";
