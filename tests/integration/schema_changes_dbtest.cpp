@@ -278,6 +278,15 @@ TEST_CASE("a renamed table, and one that moves to another schema, is renamed in 
   CHECK(setup.differences({"moved.Goods, all"}) == "");
   setup.on_source("ALTER SCHEMA moved RENAME TO moved_again");
   setup.on_source("DELETE FROM moved_again.\"Goods, all\" WHERE id = 1");
+  // Before 16 the server does not tell of a renamed schema; the catalog does.
+  setup.daemon().wait_until("the schema's new name", 40s, [&] {
+    return setup.in_postgres("SELECT to_regclass('moved_again.\"Goods, all\"') IS NOT NULL") ==
+               "t" &&
+           setup.in_sqlite(
+               "SELECT count(*) FROM sqlite_schema WHERE name = "
+               "'moved_again.Goods, all'") == "1";
+  });
+  setup.on_source("INSERT INTO moved_again.\"Goods, all\" VALUES (4, 'four')");
   setup.catch_up();
   CHECK(setup.differences({"moved_again.Goods, all"}) == "");
   CHECK(setup.in_postgres("SELECT to_regclass('moved.\"Goods, all\"') IS NULL") == "t");

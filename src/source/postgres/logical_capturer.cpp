@@ -236,6 +236,7 @@ void LogicalCapturer::take_keep_alive(const ReplicationMessage& keep_alive, Capt
   advance->end_position = {reached, session_.history()};
   for (const TableSchemaPtr& table : altered) {
     advance->involve(table);
+    assembler_.redescribe(table);
   }
   result.transactions.push_back(std::move(advance));
   handed_over_ = keep_alive.sent_lsn;

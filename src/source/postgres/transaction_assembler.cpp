@@ -136,6 +136,15 @@ void TransactionAssembler::add(const RelationMessage& message) {
   relation.looked_up = false;
 }
 
+void TransactionAssembler::redescribe(const TableSchemaPtr& schema) {
+  const auto known = relations_.find(schema->source_id);
+  if (known != relations_.end() && known->second.schema &&
+      known->second.raw.columns.size() == schema->columns.size()) {
+    known->second.schema = schema;
+    known->second.looked_up = true;
+  }
+}
+
 void TransactionAssembler::add(const InsertMessage& insert) {
   Transaction& transaction = current();
   if (const TableSchemaPtr& schema = schema_of(insert.relation)) {

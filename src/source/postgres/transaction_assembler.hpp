@@ -36,6 +36,10 @@ class TransactionAssembler {
   // large, is appended to `out`.
   void add(const PgoutputMessage& message, std::vector<TransactionPtr>& out);
 
+  // From here on the rows of a table that was described before have this description: the server
+  // does not send a new one when only the schema's name has changed (15).
+  void redescribe(const TableSchemaPtr& schema);
+
   // Between BEGIN and COMMIT.
   bool within_transaction() const { return current_ != nullptr; }
 
