@@ -86,10 +86,18 @@ class Captured {
     const CaptureResult copy = source->snapshot().fetch({}, clock.now());
     REQUIRE(copy.transactions.size() == 1);
     position = copy.transactions[0]->end_position;
+    for (const TableSchemaPtr& table : copy.transactions[0]->involved_tables()) {
+      known.push_back({*table, table->name});
+    }
+    resume();
+  }
+  // As another process would: of what was before, only the sink's memory is left.
+  void restart() {
+    source = std::make_unique<SqlServerSource>(options, clock, make_logger("test"));
     resume();
   }
   void resume() {
-    source->prepare({{"sink", position}});
+    source->prepare({{"sink", position, known}});
     source->cdc().open({position, false});
   }
 
@@ -120,6 +128,7 @@ class Captured {
   Options options;
   std::unique_ptr<SqlServerSource> source;
   Position position;
+  TableRecords known;  // what the sink remembers
 };
 
 using Lines = std::vector<std::string>;
@@ -322,6 +331,31 @@ TEST_CASE("what clean-up has taken is missed, before or while it is read") {
     captured.server.cleanup_to(end);
     CHECK_THROWS_AS(captured.resume(), Error);
   }
+  SECTION("while nobody was there") {
+    captured.server.cleanup_to(end);
+    try {
+      captured.restart();
+      FAIL("the gap went unnoticed");
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::kPositionLost);
+    }
+  }
+  SECTION("with the capture instance, which was made anew while nobody was there") {
+    captured.server.execute(
+        "EXEC sys.sp_cdc_disable_table @source_schema = N'dbo', @source_name = N'orders', "
+        "@capture_instance = N'all'");
+    captured.server.execute(
+        "EXEC sys.sp_cdc_enable_table @source_schema = N'dbo', @source_name = N'orders', "
+        "@role_name = NULL");
+    captured.server.capture();
+    captured.server.write_idle_row();
+    try {
+      captured.restart();
+      FAIL("the gap went unnoticed");
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::kPositionLost);
+    }
+  }
   SECTION("while") {
     captured.server.raise_low_water_mark(end);
     captured.server.delete_below_low_water_mark();
@@ -337,7 +371,8 @@ TEST_CASE("an idle database, and a table that was enabled just now, are no gap")
   captured.create("CREATE TABLE dbo.young (id int NOT NULL PRIMARY KEY)", "young");
   captured.server.write_idle_row();
   CHECK(captured.read().empty());
-  captured.resume();
+  captured.restart();
+  CHECK(captured.read().empty());
 }
 
 TEST_CASE("a dropped capture instance, a restored and another database are told apart") {

@@ -1,7 +1,11 @@
 #include "source/sqlserver/capture_instances.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <map>
+#include <string_view>
+
+#include <fmt/format.h>
 
 #include "db/odbc/statement.hpp"
 
@@ -136,6 +140,9 @@ TableSchemaPtr schema_of(const CaptureInstance& instance) {
   auto schema = std::make_shared<TableSchema>();
   schema->name = instance.table;
   schema->source_id = static_cast<std::uint32_t>(instance.source_table);
+  if (instance.start_lsn) {
+    schema->source_note = fmt::format("{} {}", instance.change_table, instance.start_lsn->to_hex());
+  }
   for (const CapturedColumn& captured : instance.columns) {
     Column column;
     column.name = captured.name;
@@ -151,6 +158,18 @@ TableSchemaPtr schema_of(const CaptureInstance& instance) {
     schema->key.push_back(place);
   }
   return schema;
+}
+
+std::optional<InstanceNote> parse_note(const std::string& note) {
+  InstanceNote parsed;
+  const char* end = note.data() + note.size();
+  const auto [stop, failure] = std::from_chars(note.data(), end, parsed.change_table);
+  if (failure != std::errc{} || stop == end) {
+    return std::nullopt;
+  }
+  parsed.start_lsn =
+      LSN::parse(std::string_view(stop + 1, static_cast<std::size_t>(end - stop - 1)));
+  return parsed;
 }
 
 std::string quoted(const std::string& name) {

@@ -56,8 +56,17 @@ struct InstanceFloor {
 };
 std::vector<InstanceFloor> read_floors(odbc::Connection& connection);
 
-// The schema that the instance's changes have.
+// The schema that the instance's changes have. Its source_note names the instance's incarnation and
+// where it begins, so that a sink's memory of the table tells a later process which of the two is
+// new: the table, or what is missing of it.
 TableSchemaPtr schema_of(const CaptureInstance& instance);
+
+// What a source_note says; nothing when it is none of ours.
+struct InstanceNote {
+  std::int64_t change_table = 0;
+  LSN start_lsn;
+};
+std::optional<InstanceNote> parse_note(const std::string& note);
 
 // `[name]`, with ] doubled.
 std::string quoted(const std::string& name);

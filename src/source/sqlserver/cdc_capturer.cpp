@@ -48,11 +48,7 @@ void CdcCapturer::open(const StartPoint& start) {
   stop();
   position_ = start.resume.lsn;
   std::vector<CaptureInstance> instances = session_.instances();
-  for (const CaptureInstance& instance : instances) {
-    if (instance.start_lsn) {
-      first_lsns_.try_emplace(instance.change_table, *instance.start_lsn);
-    }
-  }
+  first_lsns_ = session_.first_lsns(instances);
   session_.verify(position_, instances, first_lsns_);
 
   std::set<TableName> names;

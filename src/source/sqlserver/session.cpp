@@ -157,7 +157,38 @@ History Session::prepare(const std::vector<SinkStand>& sinks) {
   }
   require(findings);
   history_ = read_history();
+  followed_.clear();
+  for (const SinkStand& stand : sinks) {
+    for (const TableRecord& table : stand.tables) {
+      if (const auto note = parse_note(table.source.source_note)) {
+        followed_.try_emplace(table.source.source_id, *note);
+      }
+    }
+  }
   return history_;
+}
+
+std::map<std::int64_t, LSN> Session::first_lsns(
+    const std::vector<CaptureInstance>& instances) const {
+  std::map<std::int64_t, LSN> firsts;
+  for (const CaptureInstance& instance : instances) {
+    const auto followed = followed_.find(static_cast<std::uint32_t>(instance.source_table));
+    if (followed == followed_.end()) {
+      if (instance.start_lsn) {
+        firsts.emplace(instance.change_table, *instance.start_lsn);
+      }
+      continue;
+    }
+    if (followed->second.change_table != instance.change_table) {
+      throw Error{ErrorKind::kPositionLost,
+                  fmt::format("source: capture instance {} of table {} is not the one that was "
+                              "followed: what was captured between the two is not known",
+                              instance.name, instance.table.to_string()),
+                  "begin again with a new copy of the table"};
+    }
+    firsts.emplace(instance.change_table, followed->second.start_lsn);
+  }
+  return firsts;
 }
 
 std::vector<CaptureInstance> Session::instances() {

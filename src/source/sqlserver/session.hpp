@@ -42,10 +42,14 @@ class Session {
   // without one.
   std::vector<CaptureInstance> instances();
 
+  // Where each instance (by change table) began when this pipeline first followed it: what the
+  // sinks remember, and for a table that they do not know, where it begins now. Throws
+  // Error{kPositionLost} for an instance that is not the one that they followed.
+  std::map<std::int64_t, LSN> first_lsns(const std::vector<CaptureInstance>& instances) const;
+
   // Before each read, and after it (I7). Throws Error{kReread} when the database has become another
   // one, Error{kPositionLost} when `instances` no longer reach back to what follows `position`.
-  // `first_lsns`: for each instance (by change table) where it began when it was first read; later
-  // than a position, that is no gap.
+  // An instance that still begins where first_lsns() says has lost nothing, wherever that is.
   void verify(const LSN& position, const std::vector<CaptureInstance>& instances,
               const std::map<std::int64_t, LSN>& first_lsns);
 
@@ -57,6 +61,7 @@ class Session {
   Logger log_;
   std::unique_ptr<odbc::Connection> connection_;
   History history_;
+  std::map<std::uint32_t, InstanceNote> followed_;  // by the table's id, as the sinks remember
 };
 
 }  // namespace headgate::source::sqlserver
