@@ -331,6 +331,12 @@ TEST_CASE("what clean-up has taken is missed, before or while it is read") {
     captured.server.cleanup_to(end);
     CHECK_THROWS_AS(captured.resume(), Error);
   }
+  SECTION("between two connections of a first run, of which no sink remembers anything") {
+    captured.source->prepare({});
+    captured.source->cdc().open({captured.position, false});
+    captured.server.cleanup_to(end);
+    CHECK_THROWS_AS(captured.source->cdc().open({captured.position, false}), Error);
+  }
   SECTION("while nobody was there") {
     captured.server.cleanup_to(end);
     try {

@@ -168,16 +168,17 @@ History Session::prepare(const std::vector<SinkStand>& sinks) {
   return history_;
 }
 
-std::map<std::int64_t, LSN> Session::first_lsns(
-    const std::vector<CaptureInstance>& instances) const {
+std::map<std::int64_t, LSN> Session::first_lsns(const std::vector<CaptureInstance>& instances) {
   std::map<std::int64_t, LSN> firsts;
   for (const CaptureInstance& instance : instances) {
-    const auto followed = followed_.find(static_cast<std::uint32_t>(instance.source_table));
+    const auto id = static_cast<std::uint32_t>(instance.source_table);
+    auto followed = followed_.find(id);
     if (followed == followed_.end()) {
-      if (instance.start_lsn) {
-        firsts.emplace(instance.change_table, *instance.start_lsn);
+      if (!instance.start_lsn) {
+        continue;  // too young to have lost anything
       }
-      continue;
+      followed =
+          followed_.emplace(id, InstanceNote{instance.change_table, *instance.start_lsn}).first;
     }
     if (followed->second.change_table != instance.change_table) {
       throw Error{ErrorKind::kPositionLost,

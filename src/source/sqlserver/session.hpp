@@ -43,9 +43,10 @@ class Session {
   std::vector<CaptureInstance> instances();
 
   // Where each instance (by change table) began when this pipeline first followed it: what the
-  // sinks remember, and for a table that they do not know, where it begins now. Throws
-  // Error{kPositionLost} for an instance that is not the one that they followed.
-  std::map<std::int64_t, LSN> first_lsns(const std::vector<CaptureInstance>& instances) const;
+  // sinks remember, and for a table that they do not know, where it began when this was first asked
+  // since prepare(). Throws Error{kPositionLost} for an instance that is not the one that was
+  // followed.
+  std::map<std::int64_t, LSN> first_lsns(const std::vector<CaptureInstance>& instances);
 
   // Before each read, and after it (I7). Throws Error{kReread} when the database has become another
   // one, Error{kPositionLost} when `instances` no longer reach back to what follows `position`.
@@ -61,7 +62,7 @@ class Session {
   Logger log_;
   std::unique_ptr<odbc::Connection> connection_;
   History history_;
-  std::map<std::uint32_t, InstanceNote> followed_;  // by the table's id, as the sinks remember
+  std::map<std::uint32_t, InstanceNote> followed_;  // by the table's id
 };
 
 }  // namespace headgate::source::sqlserver
