@@ -7,6 +7,7 @@
 
 #include "base/error.hpp"
 #include "source/postgres/catalog.hpp"
+#include "source/sqlserver/session.hpp"
 
 namespace headgate {
 namespace {
@@ -43,17 +44,34 @@ bool RemedyRunner::run(const Findings& findings) {
 }
 
 bool RemedyRunner::run_statement(const std::string& place, const std::string& statement) {
-  fmt::print(progress_, "run   {}: {};\n", place, statement);
+  fmt::print(progress_, "run   {}: {}{}\n", place, statement, statement.ends_with(';') ? "" : ";");
   std::fflush(progress_);
   Outcome outcome{place, statement, {}};
   try {
-    connection_to(place).exec(statement, "run this");
+    execute(place, statement);
   } catch (const Error& error) {
     outcome.refusal = error.what();
   }
   fmt::print(progress_, "      {}\n", outcome.refusal.empty() ? "done" : outcome.refusal);
   outcomes_.push_back(outcome);
   return outcome.refusal.empty();
+}
+
+void RemedyRunner::execute(const std::string& place, const std::string& statement) {
+  if (place == "source" && config_.sqlserver) {
+    sqlserver_source().execute(statement, "run this");
+  } else {
+    connection_to(place).exec(statement, "run this");
+  }
+}
+
+odbc::Connection& RemedyRunner::sqlserver_source() {
+  if (!sqlserver_source_ || sqlserver_source_->lost()) {
+    sqlserver_source_.reset();
+    sqlserver_source_ =
+        std::make_unique<odbc::Connection>(source::sqlserver::session_options(*config_.sqlserver));
+  }
+  return *sqlserver_source_;
 }
 
 pq::Connection& RemedyRunner::connection_to(const std::string& place) {

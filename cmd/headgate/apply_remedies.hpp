@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "config/config.hpp"
+#include "db/odbc/connection.hpp"
 #include "db/pq/connection.hpp"
 #include "pipeline/finding.hpp"
 
@@ -39,11 +40,14 @@ class RemedyRunner {
 
  private:
   bool run_statement(const std::string& place, const std::string& statement);
+  void execute(const std::string& place, const std::string& statement);
   pq::Connection& connection_to(const std::string& place);
+  odbc::Connection& sqlserver_source();
 
   const Config& config_;
   std::FILE* progress_;
-  std::map<std::string, std::unique_ptr<pq::Connection>> connections_;    // by place
+  std::map<std::string, std::unique_ptr<pq::Connection>> connections_;  // by place
+  std::unique_ptr<odbc::Connection> sqlserver_source_;
   std::set<std::pair<std::string, std::vector<std::string>>> attempted_;  // place and statements
   std::vector<Outcome> outcomes_;
 };

@@ -12,6 +12,7 @@
 #include "config/config.hpp"
 #include "demo.hpp"
 #include "run.hpp"
+#include "snapshot.hpp"
 #include "status.hpp"
 #include "version.hpp"
 
@@ -36,6 +37,7 @@ struct Arguments {
   bool offline = false;
   bool apply = false;
   std::string until;
+  SnapshotArguments snapshot;
   DemoOptions demo;
 };
 
@@ -58,6 +60,12 @@ int dispatch(const CLI::App& app, const Arguments& arguments) {
   }
   if (app.got_subcommand("status")) {
     return status_command(config.http, arguments.json);
+  }
+  if (app.got_subcommand("tables")) {
+    return tables_command(config.http, arguments.json);
+  }
+  if (app.got_subcommand("snapshot")) {
+    return snapshot_command(config.http, arguments.snapshot, arguments.json);
   }
   if (arguments.offline) {
     for (const std::string& warning : config.warnings) {
@@ -95,6 +103,19 @@ void define_commands(CLI::App& app, Arguments& arguments) {
   CLI::App* status =
       with_config(app.add_subcommand("status", "ask the running daemon how far each sink is"));
   status->add_flag("--json", arguments.json, "the daemon's answer as it is");
+
+  CLI::App* tables =
+      with_config(app.add_subcommand("tables", "ask the running daemon for each sink's tables"));
+  tables->add_flag("--json", arguments.json, "the daemon's answer as it is");
+
+  CLI::App* snapshot = with_config(app.add_subcommand(
+      "snapshot", "copy tables anew while the daemon runs: start, pause, resume, cancel, status"));
+  snapshot->add_option("action", arguments.snapshot.action, "what to do")
+      ->required()
+      ->check(CLI::IsMember({"start", "pause", "resume", "cancel", "status"}));
+  snapshot->add_option("tables", arguments.snapshot.tables,
+                       "of `start`: schema.table, as the source has them; all without any");
+  snapshot->add_flag("--json", arguments.json, "the daemon's answer as it is");
 
   CLI::App* demo = app.add_subcommand(
       "demo", "a throw-away PostgreSQL with a live order workload, mirrored into a SQLite file");

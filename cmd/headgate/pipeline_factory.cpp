@@ -70,6 +70,7 @@ PipelineParts make_pipeline(const Config& config, const Clock& clock) {
     options.spill_folder = config.storage_dir;
     options.spill_bytes_max = config.source.spill_bytes_max;
     options.gate_bytes_max = config.memory_limit / 4;
+    options.copy_rows = config.snapshot.mode == SnapshotMode::kInitial;
     parts.source = std::make_unique<source::sqlserver::SqlServerSource>(std::move(options), clock,
                                                                         make_logger("source"));
     return parts;
@@ -80,6 +81,8 @@ PipelineParts make_pipeline(const Config& config, const Clock& clock) {
                                [](const auto& sink) { return sink.type == "postgres"; });
   options.spill_folder = config.storage_dir;
   options.copy_rows = config.snapshot.mode == SnapshotMode::kInitial;
+  options.copy_in_chunks = options.copy_rows && config.snapshot.in_chunks;
+  options.chunks = config.snapshot.copy;
   parts.source =
       std::make_unique<source::postgres::PostgresSource>(options, clock, make_logger("source"));
   return parts;

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "admin/http_server.hpp"
+#include "admin/snapshot_routes.hpp"
 #include "admin/status_routes.hpp"
 #include "base/check.hpp"
 #include "base/log.hpp"
@@ -115,6 +116,8 @@ int run_pipeline(const Config& config, const std::string& until, const Logger& l
        }});
   Router router;
   add_status_routes(router, [&] { return supervisor.report(); });
+  add_snapshot_routes(router, supervisor.copies(),
+                      [&](const TableName& table) { return parts.source->captures(table); });
   HttpServer http(http_options(config.http), std::move(router));
   if (!config.http.listen.empty()) {
     http.start();

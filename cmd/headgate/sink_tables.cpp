@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -12,7 +13,9 @@
 #include "db/pq/connection.hpp"
 #include "db/sqlite/connection.hpp"
 #include "pipeline/table_filter.hpp"
+#include "sink/sqlite/table_shape.hpp"
 #include "source/postgres/catalog.hpp"
+#include "source/postgres/publications.hpp"
 #include "source/postgres/selection.hpp"
 
 namespace headgate {
@@ -26,17 +29,32 @@ struct Situation {
   bool alters_tables = false;  // schema changes of the source are applied
 };
 
-std::vector<TableName> captured_tables(const source::postgres::Options& source) {
+struct CapturedTable {
+  TableName name;
+  std::vector<std::string> columns;
+};
+
+std::vector<CapturedTable> captured_tables(const source::postgres::Options& source) {
   pq::Connection connection(source::postgres::session_options(source));
   Findings said_already;  // by the source's own check
   const source::postgres::Selection selection =
-      source::postgres::select_tables(source::postgres::list_tables(connection),
+      source::postgres::select_tables(source::postgres::list_tables(connection, source.publication),
                                       TableFilter(source.tables), source.keyless, said_already);
-  std::vector<TableName> names;
+  const std::vector<source::postgres::PublishedTable> published =
+      source::postgres::published_tables(connection, source.publication);
+  std::vector<CapturedTable> tables;
   for (const source::postgres::CatalogTable* table : selection.all()) {
-    names.push_back(table->name);
+    const auto found = std::find_if(published.begin(), published.end(),
+                                    [&](const auto& entry) { return entry.name == table->name; });
+    CapturedTable captured{table->name, {}};
+    for (const source::postgres::ColumnDescription& column : source::postgres::published_columns(
+             connection, *table,
+             found == published.end() ? std::vector<std::string>{} : found->columns)) {
+      captured.columns.push_back(column.name);
+    }
+    tables.push_back(std::move(captured));
   }
-  return names;
+  return tables;
 }
 
 Finding rows_in_the_way(const Situation& situation, const std::string& table) {
@@ -113,7 +131,7 @@ std::optional<Finding> missing_right(const Situation& situation, const TableName
 }
 
 Findings check_server(const Situation& situation, const sink::postgres::Options& options,
-                      const std::string& schema, const std::vector<TableName>& tables) {
+                      const std::string& schema, const std::vector<CapturedTable>& tables) {
   pq::ConnectOptions connect;
   connect.conninfo = options.conninfo;
   connect.password = options.password;
@@ -124,7 +142,7 @@ Findings check_server(const Situation& situation, const sink::postgres::Options&
       pq::quote_identifier(connection.exec("SELECT current_user", "ask for the user").value(0, 0));
   Findings findings;
   std::set<std::string> said;  // one right of a schema serves all its tables
-  for (const TableName& source : tables) {
+  for (const auto& [source, columns] : tables) {
     const TableName table = schema.empty() ? source : TableName{schema, source.table};
     const TableRights rights = rights_on(connection, table);
     if (auto missing = missing_right(situation, table, rights, user)) {
@@ -155,17 +173,63 @@ Findings check_server(const Situation& situation, const sink::postgres::Options&
   return findings;
 }
 
-Findings check_file(const Situation& situation, const std::string& path,
-                    const std::vector<TableName>& tables) {
+// As the mirror names tables where there are no schemas.
+std::string flat_name(const TableName& source) {
+  const bool bare = source.schema.empty() || source.schema == "public" || source.schema == "dbo";
+  return bare ? source.table : source.to_string();
+}
+
+// Names that SQLite does not tell apart, or does not give away.
+Findings check_names(const Situation& situation, const std::vector<CapturedTable>& tables) {
+  using sink::sqlite::fold_case;
   Findings findings;
+  std::map<std::string, TableName> taken;  // by the folded name in the file
+  for (const auto& [source, columns] : tables) {
+    const std::string name = flat_name(source);
+    const std::string leave_out =
+        fmt::format("leave the table out: \"!{}\" in `tables`", source.to_string());
+    const std::string folded = fold_case(name);
+    if (folded.starts_with("sqlite_") || folded.starts_with("headgate_")) {
+      findings.push_back(Finding::error(
+          fmt::format("{}: the name of table {} is reserved: sqlite_… is SQLite's own, headgate_… "
+                      "is ours",
+                      situation.place, source.to_string()),
+          leave_out));
+    }
+    const auto [other, added] = taken.try_emplace(folded, source);
+    if (!added) {
+      findings.push_back(
+          Finding::error(fmt::format("{}: tables {} and {} of the source would be one to SQLite{}",
+                                     situation.place, other->second.to_string(), source.to_string(),
+                                     flat_name(other->second) == name
+                                         ? ""
+                                         : ", which does not distinguish upper and lower case"),
+                         leave_out));
+    }
+    std::set<std::string> seen;
+    for (const std::string& column : columns) {
+      if (!seen.insert(fold_case(column)).second) {
+        findings.push_back(Finding::error(
+            fmt::format("{}: column {} of table {} differs from another only by upper and lower "
+                        "case, which SQLite does not distinguish",
+                        situation.place, column, source.to_string()),
+            "rename it at the source, or " + leave_out));
+      }
+    }
+  }
+  return findings;
+}
+
+Findings check_file(const Situation& situation, const std::string& path,
+                    const std::vector<CapturedTable>& tables) {
+  Findings findings = check_names(situation, tables);
   if (!situation.refuses_rows || !std::filesystem::exists(path)) {
     return findings;
   }
   db::sqlite::Connection connection(path, {.create = false});
   connection.execute("PRAGMA query_only = ON");
-  for (const TableName& table : tables) {
-    const std::string name =
-        table.schema.empty() || table.schema == "public" ? table.table : table.to_string();
+  for (const auto& [source, columns] : tables) {
+    const std::string name = flat_name(source);
     const std::string quoted_name = db::sqlite::quote_identifier(name);
     std::string literal = "'";
     for (const char c : name) {
@@ -190,7 +254,7 @@ Findings check_sink_tables(const Config& config, const std::vector<SinkStand>& s
   if (config.sqlserver) {
     return {};  // its tables begin empty: there is no copy that could meet rows
   }
-  const std::vector<TableName> tables = captured_tables(config.source);
+  const std::vector<CapturedTable> tables = captured_tables(config.source);
   Findings findings;
   for (const SinkSettings& sink : config.sinks) {
     if (!sink.mirror) {

@@ -16,6 +16,7 @@
 
 #include "admin/http_client.hpp"
 #include "base/error.hpp"
+#include "daemon_answer.hpp"
 
 namespace headgate {
 namespace {
@@ -23,75 +24,6 @@ namespace {
 namespace json = boost::json;
 
 constexpr const char* kPath = "/api/v1/status";
-constexpr const char* kNothing = "-";
-
-// Text of others, such as an error of a server, on one line of a terminal: no control characters.
-// JSON needs it too: only those below the blank are escaped there.
-std::string one_line(std::string_view text) {
-  std::string line(text);
-  std::replace_if(
-      line.begin(), line.end(), [](unsigned char c) { return std::iscntrl(c) != 0; }, ' ');
-  return line;
-}
-
-std::string text_of(const json::object& object, std::string_view key) {
-  const auto* value = object.if_contains(key);
-  if (value == nullptr || value->is_null()) {
-    return kNothing;
-  }
-  if (const auto* text = value->if_string()) {
-    return text->empty() ? kNothing : one_line(*text);
-  }
-  return one_line(json::serialize(*value));
-}
-
-std::optional<double> number_of(const json::object& object, std::string_view key) {
-  const auto* value = object.if_contains(key);
-  if (value == nullptr || !value->is_number()) {
-    return std::nullopt;
-  }
-  return value->to_number<double>();
-}
-
-// An empty one when it is missing.
-const json::object& section_of(const json::object& object, std::string_view key) {
-  static const json::object kEmpty;
-  const auto* value = object.if_contains(key);
-  return value != nullptr && value->is_object() ? value->get_object() : kEmpty;
-}
-
-std::string bytes_text(std::optional<double> bytes) {
-  if (!bytes) {
-    return kNothing;
-  }
-  constexpr std::array kUnits{"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  std::size_t unit = 0;
-  double amount = *bytes;
-  while (amount >= 1024 && unit + 1 < kUnits.size()) {
-    amount /= 1024;
-    ++unit;
-  }
-  return unit == 0 ? fmt::format("{:.0f} B", amount)
-                   : fmt::format("{:.1f} {}", amount, kUnits[unit]);
-}
-
-std::string seconds_text(std::optional<double> seconds) {
-  constexpr double kSecondsMax = 1e12;  // no daemon has seen more, whatever answers there says
-  if (!seconds || !(std::abs(*seconds) < kSecondsMax)) {  // nor NaN
-    return kNothing;
-  }
-  if (*seconds < 60) {
-    return fmt::format("{:.1f} s", *seconds);
-  }
-  const auto whole = static_cast<std::int64_t>(*seconds);
-  if (whole < 3600) {
-    return fmt::format("{} min {} s", whole / 60, whole % 60);
-  }
-  if (whole < 86400) {
-    return fmt::format("{} h {} min", whole / 3600, whole / 60 % 60);
-  }
-  return fmt::format("{} d {} h", whole / 86400, whole / 3600 % 24);
-}
 
 std::string state_line(const json::object& report) {
   const auto* ready = report.if_contains("ready");
@@ -119,6 +51,23 @@ std::string capture_line(const json::object& capture) {
                      text_of(capture, "state"), text_of(capture, "received"),
                      text_of(capture, "acknowledged"), text_of(capture, "transactions"),
                      text_of(capture, "changes"));
+}
+
+std::string warning_lines(const json::object& source) {
+  const auto* warnings = source.if_contains("warnings");
+  std::string lines;
+  if (warnings == nullptr || !warnings->is_array()) {
+    return lines;
+  }
+  for (const auto& entry : warnings->get_array()) {
+    if (entry.is_object()) {
+      const auto& warning = entry.get_object();
+      lines += fmt::format("  {}: {}\n", text_of(warning, "level"), text_of(warning, "what"));
+      const auto remedy = text_of(warning, "remedy");
+      lines += remedy == kNothing ? "" : "    " + remedy + "\n";
+    }
+  }
+  return lines;
 }
 
 using Row = std::vector<std::string>;
@@ -161,47 +110,37 @@ std::string sinks_table(const json::array& sinks) {
   return aligned(rows, notes);
 }
 
-void complain(std::ostream& err, std::string_view message, std::string_view hint) {
-  err << "headgate: " << message << "\n";
-  if (!hint.empty()) {
-    err << "  " << hint << "\n";
+int print_tables(const HttpConfig& http, bool json, std::ostream& out, std::ostream& err) {
+  const HttpReply reply = http_get(client_options(http), "/api/v1/tables");
+  const auto answer = parse_object(reply.body);
+  if (reply.status != 200 || !answer) {
+    return refused(http, reply, err);
   }
-}
-
-std::optional<json::object> parse_object(const std::string& text) {
-  json::error_code failure;
-  auto value = json::parse(text, failure);
-  if (failure || !value.is_object()) {
-    return std::nullopt;
+  if (json) {
+    out << reply.body;
+    return kExitOk;
   }
-  return std::move(value.get_object());
-}
-
-// The daemon answered, but not with its report.
-int refused(const HttpConfig& http, const HttpReply& reply, std::ostream& err) {
-  const auto answer = parse_object(reply.body).value_or(json::object{});
-  const auto said = text_of(answer, "error");
-  if (reply.status == 401) {
-    complain(err, fmt::format("the daemon on {} refuses this: {}", http.listen, said),
-             http.token.empty()
-                 ? "set http.token_file to the file that the daemon reads its token from"
-                 : "the token in http.token_file is not the daemon's: after a change of the file, "
-                   "restart the daemon");
-    return kExitOperator;
+  std::vector<Row> rows{{"SINK", "TABLE", "STATE", "COPIED", "CONSISTENT FROM"}};
+  const auto* sinks = answer->if_contains("sinks");
+  for (const auto& sink :
+       sinks != nullptr && sinks->is_array() ? sinks->get_array() : boost::json::array{}) {
+    const auto* tables = sink.is_object() ? sink.get_object().if_contains("tables") : nullptr;
+    for (const auto& entry :
+         tables != nullptr && tables->is_array() ? tables->get_array() : boost::json::array{}) {
+      if (entry.is_object()) {
+        const auto& table = entry.get_object();
+        rows.push_back({text_of(sink.get_object(), "name"), text_of(table, "table"),
+                        text_of(table, "state"), text_of(table, "copied_rows"),
+                        text_of(table, "consistent_from")});
+      }
+    }
   }
-  const auto hint = text_of(answer, "hint");
-  complain(
-      err,
-      fmt::format("the daemon on {} answers with status {}: {}", http.listen, reply.status, said),
-      hint == kNothing ? "" : hint);
-  return reply.status == 503 ? kExitUnavailable : kExitOperator;
+  out << aligned(rows, std::vector<std::string>(rows.size()));
+  return kExitOk;
 }
 
 int print_report(const HttpConfig& http, bool json, std::ostream& out, std::ostream& err) {
-  HttpClientOptions options;
-  options.listen = http.listen;
-  options.token = http.token;
-  const HttpReply reply = http_get(options, kPath);
+  const HttpReply reply = http_get(client_options(http), kPath);
   if (reply.status != 200) {
     return refused(http, reply, err);
   }
@@ -224,6 +163,7 @@ std::string status_table(const json::object& report) {
                   text_of(report, "version"), seconds_text(number_of(report, "uptime_seconds")));
   out += fmt::format("state     {}\n", state_line(report));
   out += fmt::format("source    {}\n", source_line(section_of(report, "source")));
+  out += warning_lines(section_of(report, "source"));
   out += fmt::format("capture   {}\n", capture_line(capture));
   const auto error = text_of(capture, "error");
   if (error != kNothing) {
@@ -236,18 +176,12 @@ std::string status_table(const json::object& report) {
   return out;
 }
 
+int tables_command(const HttpConfig& http, bool json, std::ostream& out, std::ostream& err) {
+  return with_daemon(http, err, [&] { return print_tables(http, json, out, err); });
+}
+
 int status_command(const HttpConfig& http, bool json, std::ostream& out, std::ostream& err) {
-  if (http.listen.empty()) {
-    complain(err, "http.listen is empty, so the daemon has no control channel",
-             "set http.listen and restart the daemon");
-    return kExitUnavailable;
-  }
-  try {
-    return print_report(http, json, out, err);
-  } catch (const Error& error) {
-    complain(err, error.what(), error.hint());
-    return exit_code_for(error.kind());
-  }
+  return with_daemon(http, err, [&] { return print_report(http, json, out, err); });
 }
 
 }  // namespace headgate

@@ -19,6 +19,10 @@ namespace headgate {
 int status_command(const HttpConfig& http, bool json, std::ostream& out = std::cout,
                    std::ostream& err = std::cerr);
 
+// `headgate tables`: each sink's tables; as status_command() otherwise.
+int tables_command(const HttpConfig& http, bool json, std::ostream& out = std::cout,
+                   std::ostream& err = std::cerr);
+
 // The table. Prints `-` for what an older or newer daemon does not report.
 std::string status_table(const boost::json::object& report);
 

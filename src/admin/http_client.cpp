@@ -58,8 +58,14 @@ class Connection {
     throw cannot_connect(failure);
   }
 
-  HttpReply get(const HttpClientOptions& options, const std::string& path) {
-    http::request<http::empty_body> request{http::verb::get, path, kHttp11};
+  HttpReply ask(const HttpClientOptions& options, http::verb method, const std::string& path,
+                const std::string& body) {
+    http::request<http::string_body> request{method, path, kHttp11};
+    if (method == http::verb::post) {
+      request.set(http::field::content_type, "application/json");
+      request.body() = body;
+      request.prepare_payload();
+    }
     request.set(http::field::host, address_.is_unix() ? "localhost" : address_.to_string());
     request.set(http::field::user_agent, "headgate");
     request.keep_alive(false);
@@ -129,7 +135,12 @@ class Connection {
 }  // namespace
 
 HttpReply http_get(const HttpClientOptions& options, const std::string& path) {
-  return Connection{options}.get(options, path);
+  return Connection{options}.ask(options, http::verb::get, path, {});
+}
+
+HttpReply http_post(const HttpClientOptions& options, const std::string& path,
+                    const std::string& body) {
+  return Connection{options}.ask(options, http::verb::post, path, body);
 }
 
 }  // namespace headgate

@@ -30,4 +30,8 @@ struct HttpReply {
 // is no address.
 HttpReply http_get(const HttpClientOptions& options, const std::string& path);
 
+// POST of a JSON `body`; the same otherwise.
+HttpReply http_post(const HttpClientOptions& options, const std::string& path,
+                    const std::string& body);
+
 }  // namespace headgate

@@ -103,6 +103,19 @@ json::object capture_json(const CaptureStatus& capture) {
   };
 }
 
+// As the log has them: a warning, or an error that a person must act upon.
+json::array warnings_json(const Findings& warnings) {
+  json::array list;
+  for (const Finding& warning : warnings) {
+    list.push_back(json::object{
+        {"level", warning.level == Finding::Level::kError ? "error" : "warning"},
+        {"what", warning.what},
+        {"remedy", warning.remedy},
+    });
+  }
+  return list;
+}
+
 json::object source_json(const SourceHealth& source) {
   const bool limited = source.safe_wal_bytes >= 0;
   return {
@@ -111,10 +124,35 @@ json::object source_json(const SourceHealth& source) {
       {"retained_bytes", source.retained_bytes},
       {"wal_status", source.wal_status},
       {"safe_wal_bytes", limited ? json::value(source.safe_wal_bytes) : json::value(nullptr)},
+      {"warnings", warnings_json(source.warnings)},
   };
 }
 
+json::array tables_json(const SinkStatus& status) {
+  json::array list;
+  if (status.tables) {
+    for (const TableStatus& table : *status.tables) {
+      list.push_back(json::object{
+          {"table", table.table.to_string()},
+          {"state", table.state},
+          {"copied_rows", table.copied},
+          {"consistent_from", table.consistent_from.empty() ? json::value(nullptr)
+                                                            : json::value(table.consistent_from)},
+      });
+    }
+  }
+  return list;
+}
+
 }  // namespace
+
+json::object tables_json(const StatusReport& report) {
+  json::array sinks;
+  for (const SinkReport& sink : report.sinks) {
+    sinks.push_back(json::object{{"name", sink.name}, {"tables", tables_json(sink.status)}});
+  }
+  return {{"sinks", std::move(sinks)}};
+}
 
 json::object status_json(const StatusReport& report) {
   json::object metadata;

@@ -11,4 +11,7 @@ namespace headgate {
 
 boost::json::object status_json(const StatusReport& report);
 
+// The body of /api/v1/tables: what each sink remembers of its tables.
+boost::json::object tables_json(const StatusReport& report);
+
 }  // namespace headgate

@@ -33,6 +33,9 @@ void add_status_routes(Router& router, StatusProvider provider) {
   router.add({HttpMethod::kGet, "/health", Access::kOpen, health});
   router.add({HttpMethod::kGet, "/ready", Access::kOpen,
               [provider](const HttpRequest&) { return ready(provider()); }});
+  router.add({HttpMethod::kGet, "/api/v1/tables", Access::kOpen, [provider](const HttpRequest&) {
+                return json_response(200, tables_json(provider()));
+              }});
   router.add({HttpMethod::kGet, "/api/v1/status", Access::kOpen,
               [provider = std::move(provider)](const HttpRequest&) {
                 return json_response(200, status_json(provider()));

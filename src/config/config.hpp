@@ -26,8 +26,9 @@ enum class SnapshotMode { kInitial, kNever };
 
 struct SnapshotConfig {
   SnapshotMode mode = SnapshotMode::kInitial;
-  std::string method = "bulk";      // chunks has its own issue; until then bulk does both
+  bool in_chunks = true;            // else: in bulk
   std::string existing = "refuse";  // keep, replace, refuse
+  CopyOptions copy{};
 };
 
 struct CdcConfig {

@@ -15,15 +15,12 @@ void read_snapshot(const Section& root, Config& config) {
   config.snapshot.existing =
       snapshot.choice("existing", config.snapshot.existing, {"keep", "replace", "refuse"});
 
-  // Both end in the same rows, so asking for chunks is no reason to refuse; but an interrupted copy
-  // starts from scratch, which somebody who asked for chunks must know.
-  if (snapshot.choice("method", "bulk", {"chunks", "bulk"}) == "chunks") {
-    snapshot.warn("method", "chunks is not available yet, the copy runs as bulk");
-  }
-  config.snapshot.method = "bulk";
-  only_default_number(snapshot, "chunk_rows", 50000, {1, 100'000'000});
+  config.snapshot.in_chunks = snapshot.choice("method", "chunks", {"chunks", "bulk"}) == "chunks";
+  config.snapshot.copy.chunk_rows =
+      snapshot.number("chunk_rows", config.snapshot.copy.chunk_rows, {1, 100'000'000});
+  config.snapshot.copy.bytes_per_second_max =
+      snapshot.size("max_rate", 0, {1024, std::uint64_t{1} << 50});
   only_default_number(snapshot, "parallel", 2, {1, 64});
-  only_null(snapshot, "max_rate", "a limit on the copy's speed");
 }
 
 }  // namespace headgate::config

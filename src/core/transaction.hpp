@@ -35,6 +35,24 @@ enum class Portion : std::uint8_t { kWhole, kFirst, kMiddle, kLast };
 enum class Purpose : std::uint8_t {
   kChanges,      // a commit of the source; may be empty, and then only moves the position
   kInitialCopy,  // the rows that the tables held at its position; only for sinks that hold none yet
+  kCopyBegin,    // from here on the involved tables are copied chunk by chunk
+  kCopyChunk,    // rows of one of them, as they were at the transaction's position
+  kCopyEnd,      // all rows of the involved tables are there
+};
+
+// What a transaction of a copy in chunks says beside its rows.
+struct CopyMark {
+  bool initial = false;     // kCopyBegin: for sinks only that hold no position yet
+  std::uint64_t chunk = 0;  // kCopyChunk: which one of its table, from 1
+  // kCopyChunk: the key of the chunk's last row, as the source prints it: the next one begins
+  // behind it. Known in the last portion; empty with `last`.
+  std::vector<std::string> cursor;
+  bool last = false;  // kCopyChunk: nothing of the table is left
+  // kCopyChunk: these rows of chunks that are there already, read again; not there: they are gone.
+  // Then `chunk` is the last one that is there, and there is neither cursor nor end.
+  std::vector<std::vector<std::string>> keys;
+  bool cancelled = false;  // kCopyEnd: what is not there yet does not come
+  bool gone = false;       // kCopyChunk: the source has dropped the table
 };
 
 // Owns its memory: rows and ids live in its arena, and it keeps the schemas alive that its changes
@@ -89,6 +107,7 @@ class Transaction {
   Position end_position;
   Portion portion = Portion::kWhole;
   Purpose purpose = Purpose::kChanges;
+  CopyMark copy;  // with the purposes kCopy…
   // When the gate saw its first change; only for transactions that went through it.
   TimePoint first_seen_time{};
 

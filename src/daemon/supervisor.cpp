@@ -170,7 +170,8 @@ bool Supervisor::ThreadedSession::reached_until() const {
   const auto& lanes = supervisor_.lanes_;
   return until && std::all_of(lanes.begin(), lanes.end(), [&](const auto& lane) {
            const SinkStatus status = lane->progress.get();
-           return !status.applied.empty() && status.applied.lsn >= *until;
+           return !status.applied.empty() && status.applied.lsn >= *until &&
+                  status.state != "copying";
          });
 }
 
@@ -328,6 +329,7 @@ Supervisor::Supervisor(SupervisorOptions options, Source& source, std::vector<Si
       events_(std::move(events)),
       log_(std::move(log)),
       started_at_(clock.wall_now()) {
+  options_.session.copies = &copies_;
   for (const SinkUnit& unit : sinks_) {
     lanes_.push_back(std::make_unique<Lane>());
     lanes_.back()->unit = unit;
@@ -337,6 +339,7 @@ Supervisor::Supervisor(SupervisorOptions options, Source& source, std::vector<Si
 Supervisor::~Supervisor() = default;
 
 void Supervisor::run(std::stop_token stop) {
+  const std::stop_callback interrupts(stop, [this] { source_.interrupt(); });
   Backoff backoff(options_.backoff);
   while (!stop.stop_requested()) {
     const TimePoint began = clock_.now();
@@ -348,6 +351,10 @@ void Supervisor::run(std::stop_token stop) {
       if (reaction != Reaction::kRetry && reaction != Reaction::kRestart) {
         give_up_source();
         throw;
+      }
+      if (stop.stop_requested()) {
+        log_->info("stopped before everything was ready error=\"{}\"", error.describe());
+        return;
       }
       if (clock_.now() - began > std::chrono::minutes(1)) {
         backoff.reset();  // it had been running: this is a new trouble

@@ -70,6 +70,9 @@ class Supervisor {
   // From any thread, at any time.
   StatusReport report() const;
 
+  // From any thread: what people wish of copies.
+  CopyControl& copies() { return copies_; }
+
   // True while the supervisor's own thread and the capture thread come round; for a watchdog.
   bool alive() const;
 
@@ -92,6 +95,7 @@ class Supervisor {
   WallTime started_at_;
 
   StateManager states_;
+  CopyControl copies_{states_};
   CaptureProgress capture_progress_;
   std::vector<std::unique_ptr<Lane>> lanes_;  // one per sink; the vector is constant
   bool started_ = false;

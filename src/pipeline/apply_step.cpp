@@ -10,6 +10,14 @@
 #include "base/deliberate_break.hpp"
 
 namespace headgate {
+namespace {
+
+// Belongs to a copy in chunks.
+bool of_copy(const Transaction& transaction) {
+  return transaction.purpose != Purpose::kChanges && transaction.purpose != Purpose::kInitialCopy;
+}
+
+}  // namespace
 
 ApplyStep::ApplyStep(std::string sink, SinkDriver& driver, Transformer& transformer,
                      DeliveryQueue& queue, SinkProgress& progress, const Clock& clock,
@@ -24,7 +32,8 @@ ApplyStep::ApplyStep(std::string sink, SinkDriver& driver, Transformer& transfor
       log_(std::move(log)),
       backoff_(options.backoff),
       context_{sink_},
-      tables_(sink_, driver, log_) {}
+      tables_(sink_, driver, log_),
+      copies_(sink_, driver, tables_, log_) {}
 
 StepOutcome ApplyStep::step() {
   if (retry_at_ && clock_.now() < *retry_at_) {
@@ -78,6 +87,7 @@ void ApplyStep::connect() {
   prepared_.clear();
   copying_.clear();
   tables_.connected();
+  copies_.connected();
   if (was_connected_) {
     settle_batch(found.position);
   } else {
@@ -92,11 +102,12 @@ void ApplyStep::connect() {
     recovered();  // otherwise only when the batch is through: it may be what fails
   }
   progress_.update([&](SinkStatus& status) {
-    status.state = position_.empty() ? "copying" : "streaming";
+    status.state = streaming_state();
     status.applied = position_;
     status.durable = durable_;
     status.error.clear();
   });
+  report_tables();
 }
 
 // Fails between the steps, where nobody counts attempts: what may pass begins a new session, in
@@ -150,6 +161,7 @@ void ApplyStep::settle_batch(const Position& found) {
   }
   if (found == position_) {
     if (earlier_portions_gone_) {
+      ask_paused_table();
       throw Error{
           ErrorKind::kReread,
           fmt::format("sink {}: a large transaction was rolled back with the connection and "
@@ -175,9 +187,22 @@ void ApplyStep::settle_batch(const Position& found) {
               "another headgate process of this pipeline has taken over; stop one of the two"};
 }
 
+// A pause within a large transaction: it is worth reading again only when the table that a person
+// must look at would be taken. Until then that is asked alone, of the sink as it was before.
+void ApplyStep::ask_paused_table() {
+  if (preparing_) {
+    driver_.begin();
+    tables_.prepare(preparing_, missing_table());
+    driver_.rollback();
+  }
+}
+
 bool ApplyStep::wants(const Transaction& transaction) const {
   if (transaction.purpose == Purpose::kInitialCopy) {
     return position_.empty();
+  }
+  if (of_copy(transaction)) {
+    return copies_.wants(transaction, position_);
   }
   if (broken(Break::kApplyTwice)) {
     return true;
@@ -198,8 +223,8 @@ bool ApplyStep::take_batch() {
     // A portion is a batch of its own: its transaction may not share one with what stands before
     // it, since only the source could bring that back after a failure.
     return next->portion == Portion::kWhole && next->purpose == batch_.back()->purpose &&
-           batch_.back()->portion == Portion::kWhole && !transformer_.alters_tables(*next) &&
-           batch_.size() < options_.batch_transactions_max &&
+           !of_copy(*next) && batch_.back()->portion == Portion::kWhole &&
+           !transformer_.alters_tables(*next) && batch_.size() < options_.batch_transactions_max &&
            bytes + cost <= options_.batch_bytes_max;
   };
   while (auto transaction = queue_.try_pop_if(fits)) {
@@ -254,7 +279,15 @@ void ApplyStep::write_batch() {
   for (const TransactionPtr& transaction : batch_) {
     transformer_.transform(context_, *transaction, batch_context_, data);
   }
+  if (of_copy(*batch_.front())) {
+    write_copy(*batch_.front(), data);
+    batch_changes_ += data.operations.size();
+    return;
+  }
   const bool copying = batch_.front()->purpose == Purpose::kInitialCopy;
+  if (!copying) {
+    copies_.route(data);
+  }
   if (broken(Break::kDropRow) && data.operations.size() > 2) {
     data.operations.pop_back();
   }
@@ -312,17 +345,44 @@ bool ApplyStep::is_prepared(const SinkConfigPtr& table, bool copying) const {
   return prepared_.contains(table) && (!copying || copying_.contains(table));
 }
 
-void ApplyStep::prepare(const SinkConfigPtr& table, bool copying) {
-  if (is_captured_ && is_captured_(table->output.name)) {
+void ApplyStep::write_copy(const Transaction& transaction, const DataSet& data) {
+  switch (transaction.purpose) {
+    case Purpose::kCopyBegin:
+      for (const SinkConfigPtr& table : data.configs) {
+        refuse_captured(*table);
+        copies_.begin(table, options_.existing_rows);
+      }
+      return;
+    case Purpose::kCopyChunk:
+      copies_.write_chunk(transaction, data);
+      return;
+    case Purpose::kCopyEnd:
+      copies_.end(batch_end(), options_.existing_rows, transaction.copy.cancelled);
+      return;
+    case Purpose::kChanges:
+    case Purpose::kInitialCopy:
+      break;
+  }
+  HEADGATE_CHECK(false, "this belongs to no copy in chunks");
+}
+
+void ApplyStep::refuse_captured(const SinkConfig& table) const {
+  if (is_captured_ && is_captured_(table.output.name)) {
     throw Error{ErrorKind::kOperator,
                 fmt::format("table {} is captured from this very database: what is written to it "
                             "would come back as a change",
-                            table->output.name.to_string()),
+                            table.output.name.to_string()),
                 "mirror into a schema that is not captured (`mirror: { schema: … }`) or into "
                 "another database"};
   }
+}
+
+void ApplyStep::prepare(const SinkConfigPtr& table, bool copying) {
+  refuse_captured(*table);
   if (!prepared_.contains(table)) {
-    tables_.prepare(table, position_.empty() ? MissingTable::kCreate : MissingTable::kRefuse);
+    preparing_ = table;
+    tables_.prepare(table, missing_table());
+    preparing_.reset();
     prepared_.insert(table);
   }
   if (copying && copying_.insert(table).second) {
@@ -332,26 +392,48 @@ void ApplyStep::prepare(const SinkConfigPtr& table, bool copying) {
 
 void ApplyStep::commit_batch() {
   const Transaction& last = *batch_.back();
-  HEADGATE_CHECK(position_.empty() || position_.lsn < last.end_position.lsn,
+  HEADGATE_CHECK(of_copy(last) || position_.empty() || position_.lsn < last.end_position.lsn,
                  "a sink's position only moves forward");
-  driver_.commit({last.end_position, last.commit_time()});
+  driver_.commit({batch_end(), last.commit_time()});
+}
+
+// What belongs to a copy may stand where the sink is, or even before it: other sinks are behind.
+Position ApplyStep::batch_end() const {
+  const Position& end = batch_.back()->end_position;
+  return of_copy(*batch_.back()) && end.lsn < position_.lsn ? position_ : end;
+}
+
+void ApplyStep::report_tables() {
+  auto tables = std::make_shared<std::vector<TableStatus>>();
+  for (const TableRecord& record : tables_.records()) {
+    TableStatus& table = tables->emplace_back();
+    table.table = record.target;
+    table.state = !record.copy ? "streaming" : record.copy->again ? "copied again" : "copying";
+    table.copied = record.copy ? record.copy->rows : 0;
+    table.consistent_from = record.consistent_from;
+  }
+  progress_.update([&](SinkStatus& status) { status.tables = tables; });
+}
+
+std::string ApplyStep::streaming_state() const {
+  return position_.empty() || copies_.any() ? "copying" : "streaming";
 }
 
 // The batch is committed in the sink.
 void ApplyStep::finish_batch() {
   const Transaction& last = *batch_.back();
-  position_ = last.end_position;
+  position_ = batch_end();
   if (driver_.commits_are_durable()) {
     durable_ = position_;
   }
   std::uint64_t transactions = 0;
   for (const TransactionPtr& transaction : batch_) {
-    transactions += transaction->next_ordinal() > 0 ? 1U : 0U;
+    transactions += !of_copy(*transaction) && transaction->next_ordinal() > 0 ? 1U : 0U;
   }
   log_->debug("batch applied sink={} batch={} transactions={} changes={} position={}", sink_,
               batch_context_.batch_id, transactions, batch_changes_, position_.to_string());
   progress_.update([&](SinkStatus& status) {
-    status.state = "streaming";
+    status.state = streaming_state();
     status.applied = position_;
     status.durable = durable_;
     status.transactions += transactions;
@@ -362,6 +444,9 @@ void ApplyStep::finish_batch() {
       status.applied_at = clock_.wall_now();
     }
   });
+  if (of_copy(last)) {
+    report_tables();
+  }
   batch_.clear();
   batch_changes_ = 0;
   in_transaction_ = false;
@@ -416,7 +501,8 @@ StepOutcome ApplyStep::failed(const Error& error) {
     stopped(error);
     throw Error{ErrorKind::kReread, error.what(), error.hint()}.with_context("sink " + sink_);
   }
-  if (earlier_portions_gone_ && reaction == Reaction::kRetry) {
+  const bool paused = error.kind() == ErrorKind::kPaused;
+  if (earlier_portions_gone_ && reaction == Reaction::kRetry && !paused) {
     // They were rolled back and are no longer in memory. (A COMMIT in doubt may have saved them.)
     stopped(error);
     throw Error{ErrorKind::kReread, error.what(), error.hint()}.with_context("sink " + sink_);
@@ -424,7 +510,6 @@ StepOutcome ApplyStep::failed(const Error& error) {
 
   const Duration delay = backoff_.next();
   retry_at_ = clock_.now() + delay;
-  const bool paused = error.kind() == ErrorKind::kPaused;
   log_->warn(
       "{} sink={} attempt={} retry_in={}ms error=\"{}\"",
       paused ? "table paused, and what follows it" : "sink unavailable", sink_, backoff_.attempts(),

@@ -19,6 +19,7 @@
 #include "pipeline/progress.hpp"
 #include "pipeline/schema_follower.hpp"
 #include "pipeline/sink_driver.hpp"
+#include "pipeline/table_copies.hpp"
 #include "pipeline/transformer.hpp"
 
 namespace headgate {
@@ -60,7 +61,8 @@ class ApplyStep {
   // Does one round: connects, or applies one batch, or makes commits durable, or waits.
   //
   // Throws what a person must mend, what means that another process took over, and Error{kReread}
-  // when transactions are needed again that only the source still has.
+  // when transactions are needed again that only the source still has. What a person must do in the
+  // sink first (kPaused) is waited for here, also within a large transaction.
   StepOutcome step();
 
   // From now on, step() finishes once the queue is empty and everything applied is durable. A
@@ -97,11 +99,20 @@ class ApplyStep {
   void connect();
   void settle_batch(const Position& found);
   bool take_batch();
+  void ask_paused_table();
   bool wants(const Transaction& transaction) const;
   void apply_batch();
   void write_batch();
   bool is_prepared(const SinkConfigPtr& table, bool copying) const;
+  MissingTable missing_table() const {
+    return position_.empty() ? MissingTable::kCreate : MissingTable::kRefuse;
+  }
   void write_operations(std::span<const Sink> operations, bool copying);
+  void write_copy(const Transaction& transaction, const DataSet& data);
+  void refuse_captured(const SinkConfig& table) const;
+  Position batch_end() const;
+  std::string streaming_state() const;
+  void report_tables();
   void prepare(const SinkConfigPtr& table, bool copying);
   void commit_batch();
   void finish_batch();
@@ -146,9 +157,11 @@ class ApplyStep {
   bool skipping_portions_ = false;      // the sink holds the transaction whose portions arrive
 
   SchemaFollower tables_;
+  TableCopies copies_;
   // Output tables ready in the sink since the last connect(), and those that a copy has begun with.
   std::set<SinkConfigPtr> prepared_;
   std::set<SinkConfigPtr> copying_;
+  SinkConfigPtr preparing_;  // being made ready, or not ready when that failed last; null: none
 };
 
 }  // namespace headgate

@@ -147,7 +147,7 @@ void CaptureStep::count(const Transaction& transaction) {
   }
   progress_.update([&](CaptureStatus& status) {
     status.received = transaction.end_position;
-    if (transaction.next_ordinal() == 0) {
+    if (transaction.next_ordinal() == 0 || transaction.purpose == Purpose::kCopyChunk) {
       return;
     }
     status.last_commit_time = transaction.commit_time();

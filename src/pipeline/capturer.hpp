@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "core/batch_context.hpp"
 #include "core/position.hpp"
 #include "core/schema.hpp"
+#include "pipeline/copy_control.hpp"
 #include "pipeline/finding.hpp"
 #include "pipeline/table_record.hpp"
 
@@ -37,6 +40,11 @@ struct StartPoint {
   Position resume;
   // Some sink holds no position: it needs the rows that are there already.
   bool copy_needed = false;
+  // Tables whose copy in chunks is under way in some sink, each as the sink has it that is behind
+  // the others.
+  TableRecords copies{};
+  // A fresh copy that somebody has asked for.
+  std::optional<CopyRequest> requested{};
 };
 
 // A Capturer hands over one database's committed transactions, whole and in commit order.
@@ -73,6 +81,18 @@ class Capturer {
   // an earlier call.
   virtual void acknowledge(const Position& durable) = 0;
 
+  // Every transaction that ends at or before it was handed over, or precedes the start point; may
+  // be behind what is known. Empty: not known.
+  virtual LSN handed_over() const { return {}; }
+
+  // For people, how far it is; for a capturer that comes to an end.
+  virtual std::map<std::string, std::string> progress() const { return {}; }
+
+  // For a capturer that comes to an end: reads nothing but the stream while `paused`.
+  virtual void pause(bool /*paused*/) {}
+  // Ends before its time, at the next fetch().
+  virtual void cancel() {}
+
   // Tells the server that we live while the sinks take nothing. Never blocks for long, reads no
   // data.
   virtual void keep_alive() = 0;
@@ -95,6 +115,7 @@ struct SourceHealth {
   std::uint64_t retained_bytes = 0;  // log kept for us
   std::string wal_status;            // PostgreSQL: reserved, extended, unreserved, lost
   std::int64_t safe_wal_bytes = -1;  // until the server may discard it; -1: no limit
+  Findings warnings;  // what costs data if it lasts, with what mends it; the source logs it, too
 };
 
 // One source: what must be there, and its capturers.
@@ -115,6 +136,10 @@ class Source {
   // Throws Error{kPositionLost} when one of them cannot be continued (I7), Error{kOperator} for a
   // setting, object or privilege that is missing, Error{kTransient} when the server is not there.
   virtual History prepare(const std::vector<SinkStand>& sinks) = 0;
+
+  // The process ends: what waits for others in prepare() or in a capturer's open() gives up soon,
+  // with Error{kTransient}, and so does whatever would begin to wait. From any thread.
+  virtual void interrupt() noexcept {}
 
   // The pipeline stops before any sink holds a position: takes back what prepare() created and what
   // would cost the source something while nobody reads (the slot keeps its log).

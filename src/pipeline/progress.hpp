@@ -3,13 +3,24 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "core/position.hpp"
+#include "core/schema.hpp"
 
 namespace headgate {
+
+// One table of a sink, as it remembers it.
+struct TableStatus {
+  TableName table;              // the sink's
+  std::string state;            // streaming; copying: no reader sees it yet; copied again
+  std::uint64_t copied = 0;     // rows, while it is copied in chunks
+  std::string consistent_from;  // position of its copy's end; empty: not known
+};
 
 struct SinkStatus {
   std::string state = "starting";  // starting, copying, streaming, retrying, paused, stopped
@@ -22,6 +33,8 @@ struct SinkStatus {
   WallTime last_commit_time{};     // at the source, of the last transaction applied
   WallTime applied_at{};           // when that became visible in the sink
   std::string error;               // why it is retrying or stopped; empty otherwise
+  // As of the last connect or step of a copy.
+  std::shared_ptr<const std::vector<TableStatus>> tables{};
 };
 
 // Thread-safe.

@@ -21,17 +21,22 @@ void Runtime::add(Capturer& capturer) {
 }
 
 void Runtime::open() {
-  switch_to(start_.copy_needed ? "snapshot" : "cdc");
+  const bool copies = start_.copy_needed || !start_.copies.empty() || start_.requested.has_value();
+  switch_to(copies ? "snapshot" : "cdc");
 }
 
 CaptureResult Runtime::fetch(const FetchLimits& limits, TimePoint deadline) {
   if (!next_.empty()) {
     hand_over();
   }
+  take_wishes();
   HEADGATE_CHECK(current_ != nullptr, "fetch() needs an open capturer");
   CaptureResult result = current_->fetch(limits, deadline);
   for (const TransactionPtr& transaction : result.transactions) {
     remember(*transaction);
+  }
+  for (auto& [name, value] : current_->progress()) {
+    states_.set_metadata(name, value);
   }
   if (!result.next_capturer.empty() && result.next_capturer != current_->name()) {
     next_ = result.next_capturer;
@@ -52,9 +57,33 @@ void Runtime::hand_over() {
   }
 }
 
+void Runtime::take_wishes() {
+  if (control_ == nullptr || current_ == nullptr) {
+    return;
+  }
+  current_->pause(control_->paused());
+  if (control_->take_cancel()) {
+    current_->cancel();
+  }
+  if (within_transaction_ || current_->name() != "cdc") {
+    return;
+  }
+  if (auto request = control_->take_request()) {
+    start_.requested = std::move(request);
+    switch_to("snapshot");
+  }
+}
+
 void Runtime::remember(const Transaction& transaction) {
+  within_transaction_ = !ends(transaction.portion);
   if (!ends(transaction.portion)) {
     return;
+  }
+  if (transaction.purpose == Purpose::kCopyBegin) {
+    start_.requested.reset();
+  } else if (transaction.purpose == Purpose::kCopyEnd) {
+    start_.copy_needed = false;
+    start_.copies.clear();
   }
   if (transaction.purpose != Purpose::kInitialCopy) {
     start_.resume = transaction.end_position;
@@ -108,6 +137,7 @@ void Runtime::keep_alive() {
 
 void Runtime::stop() noexcept {
   next_.clear();
+  within_transaction_ = false;
   if (current_ != nullptr) {
     current_->stop();
     current_ = nullptr;

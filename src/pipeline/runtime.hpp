@@ -26,6 +26,9 @@ class Runtime {
   // Where reading begins; before the first open().
   void start_at(const StartPoint& start) { start_ = start; }
 
+  // Takes wishes for copies from `control`, which must outlive the runtime, between two fetches.
+  void listen_to(CopyControl& control) { control_ = &control; }
+
   // Opens the capturer that fits: the snapshot while some sink needs a copy, cdc otherwise. Begins
   // behind the last transaction that fetch() returned to its end, so it also mends a lost source.
   void open();
@@ -49,12 +52,15 @@ class Runtime {
 
  private:
   void hand_over();
+  void take_wishes();
   void remember(const Transaction& transaction);
 
   StateManager& states_;
   Logger log_;
   std::map<std::string, Capturer*, std::less<>> capturers_;
   Capturer* current_ = nullptr;
+  CopyControl* control_ = nullptr;  // null: nobody may wish
+  bool within_transaction_ = false;
   std::string next_;  // named by current_; empty: current_ goes on
   StartPoint start_;
   Position acknowledged_;  // told to the next capturer as well, which may be the first to listen

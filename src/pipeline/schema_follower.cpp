@@ -54,14 +54,32 @@ void SchemaFollower::prepare(const SinkConfigPtr& table, MissingTable missing) {
     follow(*table, *before, alteration);
   }
   driver_.prepare_table(table, missing);
-  if (const TableRecord now = record_of(*table); before == nullptr || *before != now) {
-    driver_.remember_table(now);
-    records_.insert_or_assign(record_id(now.source), now);
+  TableRecord now = record_of(*table);
+  if (before != nullptr) {
+    now.copy = before->copy;
+    now.consistent_from = before->consistent_from;
+  }
+  if (before == nullptr || *before != now) {
+    remember(now);
   }
 }
 
+void SchemaFollower::remember(const TableRecord& record) {
+  driver_.remember_table(record);
+  records_.insert_or_assign(record_id(record.source), record);
+}
+
+void SchemaFollower::forget(const TableRecord& record) {
+  driver_.forget_table(record);
+  records_.erase(record_id(record.source));
+}
+
 const TableRecord* SchemaFollower::record_for(const SinkConfig& table) const {
-  const auto found = records_.find(record_id(table.output));
+  return find(record_id(table.output));
+}
+
+const TableRecord* SchemaFollower::find(const std::string& record_id) const {
+  const auto found = records_.find(record_id);
   return found == records_.end() ? nullptr : &found->second;
 }
 

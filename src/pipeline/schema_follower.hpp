@@ -34,6 +34,15 @@ class SchemaFollower {
   // Whether the sink holds this table of the source, under whatever description.
   bool knows(const SinkConfig& table) const { return record_for(table) != nullptr; }
 
+  // The record of this table of the source; null where there is none. Valid until the next change.
+  const TableRecord* record_for(const SinkConfig& table) const;
+
+  const TableRecord* find(const std::string& record_id) const;
+
+  // Within the driver's transaction: keeps `record`, also in the sink; or keeps none of it.
+  void remember(const TableRecord& record);
+  void forget(const TableRecord& record);
+
   // Makes `table` ready for its first row of this description, within the transaction that brings
   // the row. `missing` as for SinkDriver::prepare_table().
   //
@@ -55,7 +64,6 @@ class SchemaFollower {
 
   const SinkConfigPtr& stay(const SinkConfigPtr& table, const TableRecord& before);
   Row narrow(const Narrowed& narrowed, Row row);
-  const TableRecord* record_for(const SinkConfig& table) const;
   const TableRecord* occupant_of(const TableName& target) const;
   void follow(const SinkConfig& table, const TableRecord& before,
               const TableAlteration& alteration);

@@ -1,5 +1,8 @@
 #include "pipeline/session.hpp"
 
+#include <algorithm>
+#include <utility>
+
 namespace headgate {
 
 Session::Lane::Lane(const SessionSink& of, const Clock& clock, const SessionOptions& options,
@@ -24,6 +27,9 @@ Session::Session(Source& source, const std::vector<SessionSink>& sinks, StateMan
   }
   runtime_.add(source.cdc());
   runtime_.add(source.snapshot());
+  if (options.copies != nullptr) {
+    runtime_.listen_to(*options.copies);
+  }
   capture_ = std::make_unique<CaptureStep>(runtime_, std::move(feeds), capture_progress, clock,
                                            options.capture, log);
 }
@@ -67,6 +73,25 @@ StartPoint Session::start_point() const {
       start.copy_needed = true;
     } else if (start.resume.empty() || position.lsn < start.resume.lsn) {
       start.resume = position;
+    }
+    for (const TableRecord& table : lane->step.known_tables()) {
+      if (!table.copy) {
+        continue;
+      }
+      const auto other =
+          std::find_if(start.copies.begin(), start.copies.end(), [&](const TableRecord& candidate) {
+            return record_id(candidate.source) == record_id(table.source);
+          });
+      if (other == start.copies.end()) {
+        start.copies.push_back(table);
+        continue;
+      }
+      auto moved = table.copy->moved;
+      moved.insert(moved.end(), other->copy->moved.begin(), other->copy->moved.end());
+      if (table.copy->chunks < other->copy->chunks) {
+        *other = table;
+      }
+      other->copy->moved = std::move(moved);
     }
   }
   return start;

@@ -34,6 +34,7 @@ struct SessionOptions {
   std::size_t queue_bytes_max = std::size_t{16} * 1024 * 1024;
   CaptureOptions capture{};
   ApplyOptions apply{};
+  CopyControl* copies = nullptr;  // outlives the session; null: nobody asks for copies
 };
 
 // The steps of one pipeline with the queues between them. A session remembers nothing of the one

@@ -53,6 +53,11 @@ struct AlterationPlan {
   std::string obstacle;
 };
 
+// A name that no other pipeline, sink or table uses for its staging table. Short enough for every
+// system.
+std::string staging_table(const std::string& pipeline, const std::string& sink,
+                          const TableSchema& source);
+
 // Writes whole source transactions to one database, its position in the same transaction (I1, I3),
 // and never against a newer process (I4).
 //
@@ -106,6 +111,9 @@ class SinkDriver {
   // with none, whatever an earlier one has left.
   virtual void forget_tables() {}
 
+  // Within begin() … commit(): removes one.
+  virtual void forget_table(const TableRecord&) {}
+
   // What a person runs to say that a table is in order again as it is: it removes the record.
   virtual std::string forget_statement(const TableRecord&) const { return {}; }
 
@@ -138,8 +146,32 @@ class SinkDriver {
   // was told to keep rows.
   virtual void copy(std::span<const Sink> operations) = 0;
 
+  // The next five are for a copy in chunks, within begin() … commit() as the others.
+
+  // Where the rows of `table` are gathered until all are there: a table of this pipeline and sink
+  // alone, in the same place.
+  virtual TableName staging_name(const SinkConfig& table) const;
+
+  // Throws Error{kOperator} when the table is there already and cannot hold the rows, or holds some
+  // and `existing` is kRefuse.
+  virtual void check_copy_target(const SinkConfig& table, ExistingRows existing);
+
+  // Drops a staging table where there is one.
+  virtual void drop_staging(const TableName& staging);
+
+  // Appends rows (inserts only) of a chunk to their staging table, which is prepared. `meets_rows`:
+  // some of their keys may be there already, and are overwritten.
+  virtual void copy_chunk(std::span<const Sink> operations, bool meets_rows);
+
+  // Brings the rows of `staging` into the table, which is created if it is not there, and drops
+  // `staging`. Of rows that the table holds, those of other keys stay with kKeep; they all go with
+  // kReplace; with kRefuse there must be none.
+  virtual void take_staging(const SinkConfig& table, const TableName& staging,
+                            ExistingRows existing);
+
   // Checks deferred constraints, writes the position row as the last statement, and commits. The
-  // mark's position is behind the last one, or the same in a history that continues it.
+  // mark's position is behind the last one; or the same in a history that continues it, or within a
+  // copy in chunks.
   //
   // Throws Error{kInDoubt} when COMMIT was sent and no answer came: only connect() can tell.
   virtual void commit(const CommitMark& mark) = 0;

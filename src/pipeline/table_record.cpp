@@ -57,6 +57,44 @@ Column to_column(const json::value& value) {
   return column;
 }
 
+json::array to_array(const std::vector<std::string>& texts) {
+  return json::array(texts.begin(), texts.end());
+}
+
+std::vector<std::string> to_texts(const json::value& value) {
+  std::vector<std::string> texts;
+  for (const json::value& text : value.as_array()) {
+    texts.emplace_back(text.as_string());
+  }
+  return texts;
+}
+
+json::object to_object(const CopyProgress& copy) {
+  json::array moved;
+  for (const auto& key : copy.moved) {
+    moved.push_back(to_array(key));
+  }
+  return {{"chunks", copy.chunks},    {"cursor", to_array(copy.cursor)},
+          {"rows", copy.rows},        {"complete", copy.complete},
+          {"again", copy.again},      {"mixed", copy.mixed},
+          {"moved", std::move(moved)}};
+}
+
+CopyProgress to_copy(const json::value& value) {
+  const json::object& object = value.as_object();
+  CopyProgress copy;
+  copy.chunks = object.at("chunks").to_number<std::uint64_t>();
+  copy.cursor = to_texts(object.at("cursor"));
+  for (const json::value& key : object.at("moved").as_array()) {
+    copy.moved.push_back(to_texts(key));
+  }
+  copy.rows = object.at("rows").to_number<std::uint64_t>();
+  copy.complete = object.at("complete").as_bool();
+  copy.again = object.at("again").as_bool();
+  copy.mixed = object.at("mixed").as_bool();
+  return copy;
+}
+
 }  // namespace
 
 TableRecord record_of(const SinkConfig& config) {
@@ -82,13 +120,20 @@ std::string to_json(const TableRecord& record) {
   for (const std::size_t column : record.source.key) {
     key.push_back(column);
   }
-  return json::serialize(json::object{{"version", 1},
-                                      {"source", to_object(record.source.name)},
-                                      {"source_id", record.source.source_id},
-                                      {"note", record.source.source_note},
-                                      {"target", to_object(record.target)},
-                                      {"columns", std::move(columns)},
-                                      {"key", std::move(key)}});
+  json::object object{{"version", 1},
+                      {"source", to_object(record.source.name)},
+                      {"source_id", record.source.source_id},
+                      {"note", record.source.source_note},
+                      {"target", to_object(record.target)},
+                      {"columns", std::move(columns)},
+                      {"key", std::move(key)}};
+  if (record.copy) {
+    object.emplace("copy", to_object(*record.copy));
+  }
+  if (!record.consistent_from.empty()) {
+    object.emplace("consistent_from", record.consistent_from);
+  }
+  return json::serialize(object);
 }
 
 TableRecord parse_record(std::string_view text) {
@@ -102,6 +147,12 @@ TableRecord parse_record(std::string_view text) {
       record.source.source_note = note->as_string();
     }
     record.target = to_name(object.at("target"));
+    if (const json::value* copy = object.if_contains("copy")) {
+      record.copy = to_copy(*copy);
+    }
+    if (const json::value* position = object.if_contains("consistent_from")) {
+      record.consistent_from = position->as_string();
+    }
     for (const json::value& column : object.at("columns").as_array()) {
       record.source.columns.push_back(to_column(column));
     }

@@ -4,6 +4,8 @@
 
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,10 +15,31 @@
 
 namespace headgate {
 
+// How far the copy of a table in chunks is in a sink. Stored with each chunk.
+struct CopyProgress {
+  std::uint64_t chunks = 0;         // that are there; 0: no row of it is
+  std::vector<std::string> cursor;  // CopyMark's of the last of them
+  std::uint64_t rows = 0;           // in these
+  bool complete = false;            // the last one is there; the other tables are waited for
+  // Rows that came to these keys without values that only the row under their old key had, and that
+  // may not have been copied: they are read again.
+  std::vector<std::vector<std::string>> moved;
+  bool again = false;  // readers see an earlier copy meanwhile, which is kept up to date
+  // Changes, or chunks of an earlier attempt, have been written: a chunk may meet rows that are
+  // there.
+  bool mixed = false;
+
+  friend bool operator==(const CopyProgress&, const CopyProgress&) = default;
+};
+
 // One row of headgate_tables. A plain value.
 struct TableRecord {
-  TableSchema source;  // its fills are not kept
-  TableName target;    // the sink's table
+  TableSchema source;                     // its fills are not kept
+  TableName target;                       // the sink's table
+  std::optional<CopyProgress> copy = {};  // while it is copied in chunks
+  // From which position on its rows are those of the source; empty where a first copy of all tables
+  // at once has brought them.
+  std::string consistent_from = {};
 
   friend bool operator==(const TableRecord&, const TableRecord&) = default;
 };

@@ -33,6 +33,7 @@ inline StatusReport sample_report() {
   report.source.slot = "headgate_shop";
   report.source.retained_bytes = 4096;
   report.source.wal_status = "reserved";
+  report.source.warnings = {Finding::warning("capturing is 1 h behind", "look at the job")};
 
   SinkReport business;
   business.name = "business";

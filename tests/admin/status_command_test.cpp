@@ -72,6 +72,8 @@ TEST_CASE("status prints a table for people") {
       "state     polling, ready tables=2\n"
       "source    server 15.6, slot headgate_shop, WAL reserved, 4.0 KiB retained, - until it may "
       "be discarded\n"
+      "  warning: capturing is 1 h behind\n"
+      "    look at the job\n"
       "capture   cdc, received 16/B374D848, acknowledged 16/B374D000, 12 transactions, 34 changes\n"
       "\n"
       "SINK      TYPE      STATE      APPLIED      LAG     BEHIND   TRANSACTIONS  CHANGES\n"

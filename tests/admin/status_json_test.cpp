@@ -30,7 +30,10 @@ TEST_CASE("the shape of the status report is pinned") {
       "slot": "headgate_shop",
       "retained_bytes": 4096,
       "wal_status": "reserved",
-      "safe_wal_bytes": null
+      "safe_wal_bytes": null,
+      "warnings": [
+        {"level": "warning", "what": "capturing is 1 h behind", "remedy": "look at the job"}
+      ]
     },
     "capture": {
       "state": "cdc",

@@ -39,7 +39,7 @@ void check_defaults(const Config& config) {
   CHECK(config.cdc.max_transactions == defaults.cdc.max_transactions);
   CHECK(config.cdc.max_batch_bytes == defaults.cdc.max_batch_bytes);
   CHECK(config.snapshot.mode == defaults.snapshot.mode);
-  CHECK(config.snapshot.method == defaults.snapshot.method);
+  CHECK(config.snapshot.in_chunks == defaults.snapshot.in_chunks);
   CHECK(config.snapshot.existing == defaults.snapshot.existing);
   CHECK(config.storage_dir == defaults.storage_dir);
   CHECK(config.memory_limit == defaults.memory_limit);

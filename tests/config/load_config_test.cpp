@@ -53,7 +53,7 @@ TEST_CASE("a small file is filled up with the documented defaults") {
   CHECK(config.cdc.max_transactions == 10000);
   CHECK(config.cdc.max_batch_bytes == std::size_t{64} << 20U);
   CHECK(config.snapshot.mode == SnapshotMode::kInitial);
-  CHECK(config.snapshot.method == "bulk");
+  CHECK(config.snapshot.in_chunks);
   CHECK(config.snapshot.existing == "refuse");
   REQUIRE(config.sinks.size() == 1);
   CHECK(config.storage_dir == "./data");

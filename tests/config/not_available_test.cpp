@@ -56,9 +56,7 @@ TEST_CASE("keys whose feature does not exist are refused when they ask for it") 
       refused("cdc: { gap: { warning_lag: 5m } }", "cdc.gap.warning_lag", "5m (only 1h)"),
       refused("cdc: { gap: { critical_lag: 1d } }", "cdc.gap.critical_lag", "1d (only 6h)"),
       refused("cdc: { gap: { recovery: snapshot } }", "cdc.gap.recovery", "snapshot (only manual)"),
-      refused("snapshot: { chunk_rows: 1000 }", "snapshot.chunk_rows", "1000 (only 50000)"),
       refused("snapshot: { parallel: 4 }", "snapshot.parallel", "4 (only 2)"),
-      refused("snapshot: { max_rate: 10MiB }", "snapshot.max_rate", "a limit on the copy's speed"),
       refused("skills: { path: ./skills }", "skills.path", "skills"),
       refused("errors: { budget: { transactions: 5 } }", "errors.budget.transactions",
               "5 (only 100)"),
@@ -96,6 +94,71 @@ TEST_CASE("what a source has not yet is refused, without findings beside the poi
       {good_but("source:\n", "source:\n  time_zone: UTC\n"),
        "c.yml:3: source.time_zone: applies to sqlserver sources only",
        "leave the key out, or write null"},
+      {good_but("source:\n", "source:\n  query_mode: functions\n"),
+       "c.yml:3: source.query_mode: applies to sqlserver sources only", "leave the key out"},
+      {good_but("source:\n", "source:\n  readers: 2\n"),
+       "c.yml:3: source.readers: applies to sqlserver sources only", "leave the key out"},
+  });
+}
+
+TEST_CASE("how change tables are read is chosen for a SQL Server source") {
+  const std::string server = good_but("type: postgres\n  dsn: host=db1 dbname=shop user=headgate",
+                                      "type: sqlserver\n  dsn: Driver=FreeTDS;Server=db1;PWD=x") +
+                             "snapshot: { mode: never }\n";
+  const auto with = [&](const std::string& keys) {
+    std::string yaml = server;
+    return yaml.replace(yaml.find("  dsn:"), 0, keys);
+  };
+  const Config plain = parse_config("c.yml", server);
+  REQUIRE(plain.sqlserver);
+  CHECK(plain.sqlserver->query_mode == source::sqlserver::QueryMode::kDirect);
+  CHECK(plain.sqlserver->readers == 1);
+  const Config chosen = parse_config("c.yml", with("  query_mode: functions\n  readers: 8\n"));
+  REQUIRE(chosen.sqlserver);
+  CHECK(chosen.sqlserver->query_mode == source::sqlserver::QueryMode::kFunctions);
+  CHECK(chosen.sqlserver->readers == 8);
+  check_mistakes({
+      {with("  query_mode: cursor\n"),
+       "c.yml:4: source.query_mode: \"cursor\" is not one of: direct, functions"},
+      {with("  readers: 0\n"), "c.yml:4: source.readers: 0 is not from 1 to 32"},
+  });
+}
+
+TEST_CASE("what only a SQL Server source has is read for it, and checked") {
+  const std::string server = good_but("type: postgres\n  dsn: host=db1 dbname=shop user=headgate",
+                                      "type: sqlserver\n  dsn: Driver=FreeTDS;Server=db1;PWD=x") +
+                             "snapshot: { mode: never }\n";
+  const auto with_zone = [&](const std::string& zone) {
+    std::string yaml = server;
+    return yaml.replace(yaml.find("  dsn:"), 0, "  time_zone: " + zone + "\n");
+  };
+  const Config config = parse_config(
+      "c.yml", with_zone("W. Europe Standard Time") +
+                   "cdc: { gap: { check_interval: 30s, warning_lag: 10m, critical_lag: 2h } }\n");
+  REQUIRE(config.sqlserver);
+  CHECK(config.sqlserver->time_zone == "W. Europe Standard Time");
+  CHECK(config.sqlserver->gap_check_interval == std::chrono::seconds(30));
+  CHECK(config.sqlserver->warning_lag == std::chrono::minutes(10));
+  CHECK(config.sqlserver->critical_lag == std::chrono::hours(2));
+
+  const Config plain = parse_config("c.yml", server);
+  REQUIRE(plain.sqlserver);
+  CHECK(plain.sqlserver->time_zone.empty());
+  CHECK(plain.sqlserver->gap_check_interval == std::chrono::minutes(1));
+  CHECK(plain.sqlserver->warning_lag == std::chrono::hours(1));
+  CHECK(plain.sqlserver->critical_lag == std::chrono::hours(6));
+  for (const std::string word : {"server", "null"}) {
+    CHECK(parse_config("c.yml", with_zone(word)).sqlserver->time_zone.empty());
+  }
+  CHECK(parse_config("c.yml", with_zone("Europe/Berlin")).sqlserver->time_zone == "Europe/Berlin");
+  check_mistakes({
+      {with_zone("\"x'; DROP\""),
+       "c.yml:4: source.time_zone: \"x'; DROP\" is no name of a time zone",
+       "as the server has it (W. Europe Standard Time) or as IANA (Europe/Berlin); null is what "
+       "the "
+       "server says itself"},
+      {server + "cdc: { gap: { warning_lag: 7h } }\n",
+       "c.yml:11: cdc.gap.critical_lag: less than warning_lag, 7h"},
   });
 }
 
@@ -111,14 +174,12 @@ TEST_CASE("keys without an effect yet are still checked") {
   });
 }
 
-TEST_CASE("two documented defaults that work otherwise are warnings when they are written") {
-  const Config config = parse_config(
-      "c.yml", kGoodYaml + "snapshot: { method: chunks }\nerrors: { on_row_error: dead_letter }\n");
-  CHECK(config.snapshot.method == "bulk");
+TEST_CASE("a documented default that works otherwise is a warning when it is written") {
+  const Config config =
+      parse_config("c.yml", kGoodYaml + "errors: { on_row_error: dead_letter }\n");
   CHECK(config.warnings ==
         std::vector<std::string>{
-            "c.yml:10: snapshot.method: chunks is not available yet, the copy runs as bulk",
-            "c.yml:11: errors.on_row_error: dead letters are not available yet: a row error stops "
+            "c.yml:10: errors.on_row_error: dead letters are not available yet: a row error stops "
             "the pipeline",
         });
 }

@@ -20,6 +20,14 @@ TEST_CASE("slot and publication are named after the pipeline by default") {
   CHECK(config.source.publication == "headgate_eu_shop_2");
 }
 
+TEST_CASE("transactions in progress are asked for unless that is switched off") {
+  CHECK(parse_config("c.yml", good_but("shop\n", "shop\n")).source.streaming);
+  CHECK(parse_config("c.yml", with_source("streaming: on")).source.streaming);
+  CHECK_FALSE(parse_config("c.yml", with_source("streaming: off")).source.streaming);
+  check_mistakes({{with_source("streaming: parallel"),
+                   "c.yml:3: source.streaming: \"parallel\" is not one of: on, off"}});
+}
+
 TEST_CASE("names that the server or a sink could not hold are refused") {
   const std::string name48(48, 'a');
   check_mistakes({

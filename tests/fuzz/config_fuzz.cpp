@@ -143,7 +143,7 @@ std::string described(const Config& config) {
       "{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}|{}", config.pipeline, source.conninfo,
       source.password, source.slot, source.publication, fmt::join(source.tables, ","),
       config.cdc.interval.count(), config.cdc.max_transactions, config.cdc.max_batch_bytes,
-      config.snapshot.method, config.snapshot.existing, config.storage_dir, config.memory_limit,
+      config.snapshot.in_chunks, config.snapshot.existing, config.storage_dir, config.memory_limit,
       config.shutdown_timeout.count(), config.http.listen, config.http.token,
       config.warnings.size());
   for (const SinkSettings& sink : config.sinks) {

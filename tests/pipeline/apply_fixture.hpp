@@ -55,7 +55,7 @@ class Lane {
     const SinkStatus now = status();
     if (outcome.kind == StepOutcome::Kind::kWaiting) {
       CHECK(outcome.wake_at > clock.now());
-      CHECK((queue->empty() || now.state == "retrying"));
+      CHECK((queue->empty() || backs_off()));
     }
     if (now.durable.history == sink.durable().history) {
       CHECK(now.durable.lsn <= sink.durable().lsn);
@@ -71,7 +71,7 @@ class Lane {
       if (outcome.kind == StepOutcome::Kind::kWorked) {
         continue;
       }
-      if (outcome.kind == StepOutcome::Kind::kWaiting && status().state == "retrying") {
+      if (outcome.kind == StepOutcome::Kind::kWaiting && backs_off()) {
         clock.advance_to(outcome.wake_at);
         continue;
       }
@@ -92,6 +92,7 @@ class Lane {
   }
 
   SinkStatus status() const { return progress->get(); }
+  bool backs_off() const { return status().state == "retrying" || status().state == "paused"; }
   ApplyStep& apply() { return *step_; }
 
   ManualClock clock;

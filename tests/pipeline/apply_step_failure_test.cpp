@@ -168,6 +168,56 @@ TEST_CASE("a connection lost within a large transaction calls for reading again"
   CHECK(lane.sink.rows() == ids(110) + ids(120, 3));
 }
 
+// Only a person can end the pause, and the source would be asked for the same again and again.
+TEST_CASE("a pause within a large transaction lasts until the table is taken") {
+  Lane lane;
+  lane.sink.start_at(position(100));
+  auto large = portions(120, kOrders, {1, 1, 1});
+  const auto other = std::make_shared<Transaction>("120", LSN::from_postgres(119), WallTime{});
+  other->set_first_ordinal(1);
+  add_inserts(*other, schema("altered"), 120, 1);
+  other->portion = Portion::kMiddle;
+  large[1] = other;
+  lane.push(large[0]);
+  lane.run_until_idle();
+  lane.push(large[1]);
+  lane.push(large[2]);
+  lane.sink.fail(Call::kPrepareTable, ErrorKind::kPaused, 4);
+  Duration waited{};
+  for (int attempt = 0; attempt < 4; ++attempt) {
+    const StepOutcome outcome = lane.step();
+    CHECK(outcome.kind == StepOutcome::Kind::kWaiting);
+    CHECK(lane.status().state == "paused");
+    CHECK(outcome.wake_at - lane.clock.now() > waited / 2);
+    waited = outcome.wake_at - lane.clock.now();
+    lane.clock.advance_to(outcome.wake_at);
+  }
+  CHECK(lane.run_until_error() == ErrorKind::kReread);
+  CHECK(lane.sink.rows().empty());
+
+  lane.restart();
+  lane.push(large);
+  lane.run_until_idle();
+  CHECK(lane.sink.rows() == ids(120, 3));
+}
+
+TEST_CASE("a sink that is lost during a pause within a large transaction calls for reading again") {
+  Lane lane;
+  lane.sink.start_at(position(100));
+  const auto large = portions(120, kOrders, {1, 1});
+  lane.push(large[0]);
+  lane.run_until_idle();
+  auto other = std::make_shared<Transaction>("120", LSN::from_postgres(119), WallTime{});
+  add_inserts(*other, schema("altered"), 120, 1);
+  other->portion = Portion::kLast;
+  other->end_position = position(120);
+  lane.push(other);
+  lane.sink.fail(Call::kPrepareTable, ErrorKind::kPaused);
+  lane.clock.advance_to(lane.step().wake_at);
+  lane.sink.fail(Call::kConnect, ErrorKind::kTransient);
+  CHECK(lane.run_until_error() == ErrorKind::kReread);
+}
+
 TEST_CASE("a connection lost with the first portion needs nothing from the source") {
   const Call call = GENERATE(Call::kBegin, Call::kPrepareTable, Call::kWrite);
   Lane lane;

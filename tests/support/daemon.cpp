@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -31,7 +32,7 @@ std::string yaml_string(const std::string& text) {
 }
 
 std::string config_text(const PipelineConfig& config, const std::string& storage_dir,
-                        const std::string& socket_path) {
+                        const std::string& socket_path, const std::string& token_path) {
   std::string text = fmt::format("pipeline: {}\nsource:\n  type: {}\n  dsn: {}\n", config.pipeline,
                                  config.source_type, yaml_string(config.source_dsn));
   for (const std::string& line : config.source_keys) {
@@ -45,8 +46,9 @@ std::string config_text(const PipelineConfig& config, const std::string& storage
   for (const std::string& sink : config.sinks) {
     text += "  - " + sink + "\n";
   }
-  text += fmt::format("storage: {{ dir: {} }}\nhttp: {{ listen: {} }}\n", yaml_string(storage_dir),
-                      yaml_string("unix:" + socket_path));
+  text += fmt::format("storage: {{ dir: {} }}\nhttp: {{ listen: {}, token_file: {} }}\n",
+                      yaml_string(storage_dir), yaml_string("unix:" + socket_path),
+                      yaml_string(token_path));
   return text + "logging: { level: debug }\n" + config.more;
 }
 
@@ -131,7 +133,9 @@ Daemon::Daemon(const TempDir& folder, const PipelineConfig& config, const std::s
     : log_path_(folder.path(name + ".log")), socket_path_(folder.path(name + ".sock")) {
   const std::string storage =
       config.storage_dir.empty() ? folder.path(name + ".data") : config.storage_dir;
-  config_path_ = folder.write(name + ".yml", config_text(config, storage, socket_path_));
+  const std::string token = folder.write(name + ".token", "token-of-this-test\n");
+  std::filesystem::permissions(token, std::filesystem::perms::owner_read);
+  config_path_ = folder.write(name + ".yml", config_text(config, storage, socket_path_, token));
 }
 
 void Daemon::start(const std::vector<std::string>& arguments) {

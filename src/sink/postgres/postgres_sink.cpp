@@ -189,6 +189,10 @@ void PostgresSink::forget_tables() {
   registry_.clear(*connection_);
 }
 
+void PostgresSink::forget_table(const TableRecord& record) {
+  registry_.remove(*connection_, record);
+}
+
 std::string PostgresSink::forget_statement(const TableRecord& record) const {
   return registry_.forget_statement(record);
 }

@@ -30,6 +30,7 @@ class PostgresSink final : public SinkDriver {
   TableRecords known_tables() override;
   void remember_table(const TableRecord& record) override;
   void forget_tables() override;
+  void forget_table(const TableRecord& record) override;
   std::string forget_statement(const TableRecord& record) const override;
   AlterationPlan plan_alteration(const SinkConfig& now, const TableRecord& before) override;
   AlterationPlan plan_replacement(const SinkConfig& now, const TableRecord& occupant) override;
@@ -37,6 +38,12 @@ class PostgresSink final : public SinkDriver {
   void prepare_copy(const SinkConfig& table, ExistingRows existing) override;
   void write(std::span<const Sink> operations) override;
   void copy(std::span<const Sink> operations) override;
+  TableName staging_name(const SinkConfig& table) const override;
+  void check_copy_target(const SinkConfig& table, ExistingRows existing) override;
+  void drop_staging(const TableName& staging) override;
+  void copy_chunk(std::span<const Sink> operations, bool meets_rows) override;
+  void take_staging(const SinkConfig& table, const TableName& staging,
+                    ExistingRows existing) override;
   void commit(const CommitMark& mark) override;
   void keep_alive() override;
   void rollback() noexcept override;
@@ -54,6 +61,7 @@ class PostgresSink final : public SinkDriver {
   void require_connection() const;
   bool any_in_source_order() const;
   TableWriter& writer(const SinkConfig* table);
+  void rename_staging(const TableName& staging, const TableName& name);
   void write_net_effect(std::span<const Sink> operations);
   void write_in_order(std::span<const Sink> operations);
   void write_single(const Sink& operation);

@@ -68,6 +68,12 @@ void TableRegistry::write(pq::Connection& connection, const TableRecord& record)
       "write headgate_tables");
 }
 
+void TableRegistry::remove(pq::Connection& connection, const TableRecord& record) const {
+  connection.exec(
+      fmt::format("DELETE FROM {} WHERE pipeline = $1 AND sink = $2 AND table_id = $3", table_),
+      {options_.pipeline, options_.name, record_id(record.source)}, "write headgate_tables");
+}
+
 void TableRegistry::clear(pq::Connection& connection) const {
   connection.exec(fmt::format("DELETE FROM {} WHERE pipeline = $1 AND sink = $2", table_),
                   {options_.pipeline, options_.name}, "empty headgate_tables");

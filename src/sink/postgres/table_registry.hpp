@@ -24,6 +24,8 @@ class TableRegistry {
   // Within a transaction.
   void write(pq::Connection& connection, const TableRecord& record) const;
 
+  void remove(pq::Connection& connection, const TableRecord& record) const;
+
   // Within a transaction: removes all of them.
   void clear(pq::Connection& connection) const;
 

@@ -210,6 +210,10 @@ void SqliteSink::forget_tables() {
   registry_->clear();
 }
 
+void SqliteSink::forget_table(const TableRecord& record) {
+  registry_->remove(record);
+}
+
 std::string SqliteSink::forget_statement(const TableRecord& record) const {
   return sqlite::forget_statement(options_.pipeline, options_.name, record);
 }
@@ -225,10 +229,8 @@ AlterationPlan SqliteSink::plan_replacement(const SinkConfig& now, const TableRe
 // In the transaction of the rows that come with it: SQLite's DDL is transactional.
 void SqliteSink::alter_table(const AlterationPlan& plan) {
   for (const std::string& statement : plan.statements) {
-    connection_->execute(statement);
+    run_ddl(statement);
   }
-  ++schema_generation_;
-  schema_version_ = connection_->query_integer("PRAGMA schema_version");
 }
 
 void SqliteSink::prepare_copy(const SinkConfig& table, ExistingRows existing) {
@@ -237,10 +239,7 @@ void SqliteSink::prepare_copy(const SinkConfig& table, ExistingRows existing) {
   if (existing == ExistingRows::kReplace) {
     target.writer.erase_all();
   } else if (existing == ExistingRows::kRefuse && !target.writer.is_empty()) {
-    throw Error{ErrorKind::kOperator,
-                fmt::format("table {} in {} holds rows already", table.output.name.table,
-                            connection_->path()),
-                "empty it, or set snapshot.existing to replace (delete them) or keep"};
+    throw holds_rows(table);
   }
 }
 

@@ -48,6 +48,7 @@ class SqliteSink final : public SinkDriver {
   TableRecords known_tables() override;
   void remember_table(const TableRecord& record) override;
   void forget_tables() override;
+  void forget_table(const TableRecord& record) override;
   std::string forget_statement(const TableRecord& record) const override;
   AlterationPlan plan_alteration(const SinkConfig& now, const TableRecord& before) override;
   AlterationPlan plan_replacement(const SinkConfig& now, const TableRecord& occupant) override;
@@ -55,6 +56,12 @@ class SqliteSink final : public SinkDriver {
   void prepare_copy(const SinkConfig& table, ExistingRows existing) override;
   void write(std::span<const Sink> operations) override;
   void copy(std::span<const Sink> operations) override;
+  TableName staging_name(const SinkConfig& table) const override;
+  void check_copy_target(const SinkConfig& table, ExistingRows existing) override;
+  void drop_staging(const TableName& staging) override;
+  void copy_chunk(std::span<const Sink> operations, bool meets_rows) override;
+  void take_staging(const SinkConfig& table, const TableName& staging,
+                    ExistingRows existing) override;
   void commit(const CommitMark& mark) override;
   void rollback() noexcept override;
   bool commits_are_durable() const override { return false; }
@@ -92,6 +99,9 @@ class SqliteSink final : public SinkDriver {
   Table& table_of(const SinkConfig* config);
   void make_ready(Table& table);
   void check_distinct_name(const SinkConfig& table) const;
+  bool has_rows(const TableName& table);
+  void run_ddl(const std::string& statement);
+  Error holds_rows(const SinkConfig& table) const;
 
   bool needs_source_order(std::span<const Sink> operations);
   bool may_replace(std::span<const Sink> operations);

@@ -36,6 +36,10 @@ TableRegistry::TableRegistry(db::sqlite::Connection& connection, std::string pip
              "VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (pipeline, sink, table_id) DO UPDATE "
              "SET source = ?4, description = ?5",
              kWhat),
+      remove_(connection,
+              "DELETE FROM main.headgate_tables WHERE pipeline = ?1 AND sink = ?2 "
+              "AND table_id = ?3",
+              kWhat),
       clear_(connection, "DELETE FROM main.headgate_tables WHERE pipeline = ?1 AND sink = ?2",
              kWhat) {}
 
@@ -54,6 +58,13 @@ void TableRegistry::clear() {
   clear_.bind_text(1, pipeline_);
   clear_.bind_text(2, sink_);
   clear_.run();
+}
+
+void TableRegistry::remove(const TableRecord& record) {
+  remove_.bind_text(1, pipeline_);
+  remove_.bind_text(2, sink_);
+  remove_.bind_text_copy(3, record_id(record.source));
+  remove_.run();
 }
 
 void TableRegistry::write(const TableRecord& record) {

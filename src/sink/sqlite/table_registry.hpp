@@ -23,6 +23,7 @@ class TableRegistry {
 
   // Within a transaction.
   void write(const TableRecord& record);
+  void remove(const TableRecord& record);
   // Within a transaction: removes all of them.
   void clear();
 
@@ -31,6 +32,7 @@ class TableRegistry {
   std::string sink_;
   db::sqlite::Statement read_;
   db::sqlite::Statement write_;
+  db::sqlite::Statement remove_;
   db::sqlite::Statement clear_;
 };
 

@@ -47,7 +47,9 @@ bool is_key_column(const TableSchema& output, std::size_t column) {
 // What no SQLite database could have.
 void check_names(const TableSchema& output) {
   const std::string name = fold_case(output.name.table);
-  if (name.empty() || name.starts_with("sqlite_") || name.starts_with("headgate_")) {
+  const bool reserved = name.starts_with("sqlite_") ||
+                        (name.starts_with("headgate_") && !name.starts_with("headgate_copy_"));
+  if (name.empty() || reserved) {
     throw refused(output, "the name is reserved: sqlite_… is SQLite's own, headgate_… is ours",
                   "exclude the table, or rename it in the mirror's options");
   }

@@ -7,29 +7,12 @@
 #include <fmt/format.h>
 
 #include "source/postgres/catalog.hpp"
+#include "source/postgres/copy_statement.hpp"
 
 namespace headgate::source::postgres {
 namespace {
 
 constexpr Duration kSnapshotPatience = std::chrono::seconds(30);
-
-// `binary`: every column has a binary form that each sink can read; otherwise the server prints all
-// of them, so that a row is of one kind.
-std::string copy_statement(const Session::CopyTable& table, bool binary) {
-  std::string columns;
-  for (const Column& column : table.schema->columns) {
-    const std::string name = pq::quote_identifier(column.name);
-    columns += columns.empty() ? "" : ", ";
-    // format() uses the type's output function, as the log stream does; a cast to text would not
-    // for every type (boolean, character(n), inet). num_nulls() is right for composite values too.
-    columns += binary
-                   ? name
-                   : fmt::format("CASE WHEN num_nulls({0}) = 0 THEN format('%s', {0}) END", name);
-  }
-  return fmt::format("COPY (SELECT {} FROM {}{}{}) TO STDOUT (FORMAT binary)", columns,
-                     table.partitioned ? "" : "ONLY ", quoted(table.schema->name),
-                     table.row_filter.empty() ? "" : " WHERE " + table.row_filter);
-}
 
 }  // namespace
 
@@ -56,7 +39,7 @@ void BulkCopy::take_snapshot() {
       fmt::format("{}_copy_{:08x}", session_.options().slot.substr(0, 40),
                   TraceId::make(clock_.wall_now()).random),
       ReplicationStream::SlotLife::kTemporary, ReplicationStream::Snapshot::kExport,
-      kSnapshotPatience);
+      kSnapshotPatience, session_.interrupted());
   position_ = {LSN::from_postgres(slot.consistent_point), session_.history()};
 
   connection_ = std::make_unique<pq::Connection>(session_options(session_.options()));
@@ -116,7 +99,7 @@ void BulkCopy::begin_table() {
   const Session::CopyTable& table = tables_[table_];
   copying_what_ = "copy table " + table.schema->name.to_string();
   const bool binary = has_binary_text(*table.schema);
-  connection_->copy_begin(copy_statement(table, binary), copying_what_);
+  connection_->copy_begin(copy_statement(*connection_, table, binary), copying_what_);
   reader_.emplace(table.schema->columns.size(), binary ? ValueKind::kBinary : ValueKind::kText);
   table_rows_ = 0;
 }

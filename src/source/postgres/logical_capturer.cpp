@@ -58,6 +58,7 @@ void LogicalCapturer::open(const StartPoint& start) {
   stream->start(session_.options().slot, from, stream_options());
   stream_ = std::move(stream);
   handed_over_ = from;
+  passed_ = from;
   // A sink may have gone back since: what it lost must not be confirmed from memory.
   durable_ = std::min(durable_, from);
   reported_ = 0;
@@ -86,8 +87,8 @@ std::string LogicalCapturer::stream_options() {
   // Before 16, a streamed transaction that begins with TRUNCATE or DDL hides its origin: the server
   // takes it from the first change, and those have none. Whole ones do not.
   const bool hides_origins = session_.options().local_changes_only && version < 160000;
-  const bool streams =
-      version >= 140000 && !session_.options().spill_folder.empty() && !hides_origins;
+  const bool streams = session_.options().streaming && version >= 140000 &&
+                       !session_.options().spill_folder.empty() && !hides_origins;
   std::string options = fmt::format("proto_version '{}', publication_names {}", streams ? 2 : 1,
                                     session_.catalog().quote_literal(names));
   if (streams) {
@@ -213,6 +214,7 @@ void LogicalCapturer::replay(CaptureResult& result) {
 void LogicalCapturer::assembled(const CaptureResult& result) {
   if (!result.transactions.empty() && ends(result.transactions.back()->portion)) {
     handed_over_ = result.transactions.back()->end_position.lsn.to_postgres();
+    passed_ = std::max(passed_, handed_over_);
     silences_ = handed_over_ > silent_at_ ? 0 : silences_;
   }
 }
@@ -225,6 +227,7 @@ void LogicalCapturer::take_keep_alive(const ReplicationMessage& keep_alive, Capt
   if (assembler_.within_transaction() || keep_alive.sent_lsn <= handed_over_) {
     return;
   }
+  passed_ = std::max(passed_, keep_alive.sent_lsn);
   const std::vector<TableSchemaPtr> altered = schema_watch_.due(keep_alive.sent_lsn);
   if (!due && altered.empty()) {
     return;

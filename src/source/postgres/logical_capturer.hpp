@@ -34,6 +34,7 @@ class LogicalCapturer final : public Capturer {
   CaptureResult fetch(const FetchLimits& limits, TimePoint deadline) override;
   void acknowledge(const Position& durable) override;
   void keep_alive() override;
+  LSN handed_over() const override { return LSN::from_postgres(passed_); }
   void stop() noexcept override;
 
  private:
@@ -69,6 +70,7 @@ class LogicalCapturer final : public Capturer {
   bool binary_ = false;  // what this stream was asked to send
 
   std::uint64_t handed_over_ = 0;  // end of the last transaction given to the pipeline
+  std::uint64_t passed_ = 0;       // where the server has nothing for us before, as far as it said
   std::uint64_t durable_ = 0;      // what the pipeline told us
   std::uint64_t reported_ = 0;     // of that, what the server has been told
   TimePoint last_status_{};

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "pipeline/snapshot_capturer.hpp"
 
 namespace headgate::source::postgres {
 
@@ -41,6 +42,9 @@ struct Options {
   std::string spill_folder;
   std::uint64_t spill_bytes_max = std::uint64_t{20} * 1024 * 1024 * 1024;
 
+  // Ask servers that can (14 and later) for large transactions while they are in progress.
+  bool streaming = true;
+
   // Leave out what was itself replicated to the source (carries an origin), so that two databases
   // may follow each other.
   bool local_changes_only = false;
@@ -51,6 +55,10 @@ struct Options {
   // False (snapshot.mode: never): a new sink begins empty, at the slot's position, without the rows
   // that are there already.
   bool copy_rows = true;
+
+  // How rows are copied: chunk by chunk beside the stream, or in one go before it.
+  bool copy_in_chunks = false;
+  CopyOptions chunks{};
 
   // A transaction larger than this travels in portions of this size.
   std::size_t portion_bytes = std::size_t{4} * 1024 * 1024;

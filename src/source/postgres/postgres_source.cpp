@@ -7,7 +7,16 @@ namespace headgate::source::postgres {
 PostgresSource::PostgresSource(Options options, const Clock& clock, Logger log)
     : session_(std::move(options), log),
       cdc_(session_, clock, log),
-      snapshot_(session_, clock, log) {}
+      bulk_copy_(session_, clock, log),
+      chunk_reader_(session_, clock, log),
+      chunks_(chunk_reader_, cdc_, clock, session_.options().chunks, log) {}
+
+Capturer& PostgresSource::snapshot() {
+  if (session_.options().copy_in_chunks) {
+    return chunks_;
+  }
+  return bulk_copy_;
+}
 
 std::string PostgresSource::place() {
   return pq::database_identity(session_.catalog());

@@ -4,7 +4,9 @@
 
 #include "base/log.hpp"
 #include "pipeline/capturer.hpp"
+#include "pipeline/snapshot_capturer.hpp"
 #include "source/postgres/bulk_copy.hpp"
+#include "source/postgres/chunk_reader.hpp"
 #include "source/postgres/logical_capturer.hpp"
 #include "source/postgres/options.hpp"
 #include "source/postgres/session.hpp"
@@ -20,10 +22,11 @@ class PostgresSource final : public Source {
   History prepare(const std::vector<SinkStand>& sinks) override { return session_.prepare(sinks); }
   std::string place() override;
   bool captures(const TableName& table) const override { return session_.captures(table); }
+  void interrupt() noexcept override { session_.interrupt(); }
   void give_up() noexcept override { session_.give_up(); }
   LSN current_end() override;
   Capturer& cdc() override { return cdc_; }
-  Capturer& snapshot() override { return snapshot_; }
+  Capturer& snapshot() override;
   SourceHealth health() override;
 
  private:
@@ -31,7 +34,9 @@ class PostgresSource final : public Source {
 
   Session session_;
   LogicalCapturer cdc_;
-  BulkCopy snapshot_;
+  BulkCopy bulk_copy_;
+  ChunkReader chunk_reader_;
+  SnapshotCapturer chunks_;
 };
 
 }  // namespace headgate::source::postgres

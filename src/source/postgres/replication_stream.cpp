@@ -12,6 +12,12 @@
 namespace headgate::source::postgres {
 namespace {
 
+// While the server makes a slot, how often a stop is looked for.
+constexpr Duration kStopLook = std::chrono::milliseconds(100);
+
+// How long the server may take to give up what it was told to.
+constexpr Duration kCancelPatience = std::chrono::seconds(5);
+
 void put_integer(std::string& message, std::uint64_t value) {
   for (int shift = 56; shift >= 0; shift -= 8) {
     message.push_back(static_cast<char>(value >> shift & 0xFF));
@@ -51,40 +57,61 @@ std::vector<TimelineSwitch> ReplicationStream::timeline_history(std::uint32_t ti
   return parse_timeline_history(file.value(0, 1));
 }
 
-CreatedSlot ReplicationStream::create_slot(const std::string& name, SlotLife life,
-                                           Snapshot snapshot, Duration patience) {
+void ReplicationStream::ask_for_slot(const std::string& name, SlotLife life, Snapshot snapshot) {
   // The form without parentheses is understood by every version since 10.
   const std::string command =
       fmt::format("CREATE_REPLICATION_SLOT {}{} LOGICAL pgoutput {}", pq::quote_identifier(name),
                   life == SlotLife::kTemporary ? " TEMPORARY" : "",
                   snapshot == Snapshot::kExport ? "EXPORT_SNAPSHOT" : "NOEXPORT_SNAPSHOT");
-  const std::string doing = "create replication slot " + name;
-
+  making_slot_ = name;
   if (PQsendQuery(connection_.get(), command.c_str()) != 1) {
-    throw connection_.error(nullptr, doing);
+    throw connection_.error(nullptr, "create replication slot " + name);
   }
-  const SystemClock clock;
-  const TimePoint deadline = clock.now() + patience;
+}
+
+std::optional<CreatedSlot> ReplicationStream::made_slot(TimePoint deadline, const Clock& clock) {
   while (PQisBusy(connection_.get()) != 0) {
-    if (clock.now() >= deadline) {
-      // Only hanging up would leave the walsender waiting, and its slot behind.
-      connection_.cancel();
-      throw Error{
-          ErrorKind::kTransient,
-          fmt::format("source: replication slot {} is not ready yet: it waits for "
-                      "transactions that were open when it was asked for",
-                      name),
-          "end long or idle transactions (pg_stat_activity, oldest xact_start) and prepared "
-          "ones (pg_prepared_xacts)"};
+    if (!wait(deadline, clock) && clock.now() >= deadline) {
+      return std::nullopt;
     }
-    wait(std::min(deadline, clock.now() + std::chrono::seconds(1)), clock);
   }
-  pq::Result answer(PQgetResult(connection_.get()));
+  const pq::Result answer(PQgetResult(connection_.get()));
   while (const pq::Result rest{PQgetResult(connection_.get())}) {
   }
-  connection_.expect(answer, {PGRES_TUPLES_OK}, doing);
-  return {LSN::parse(answer.value(0, 1)).to_postgres(),
-          answer.is_null(0, 2) ? std::string{} : answer.text(0, 2)};
+  connection_.expect(answer, {PGRES_TUPLES_OK}, "create replication slot " + making_slot_);
+  return CreatedSlot{LSN::parse(answer.value(0, 1)).to_postgres(),
+                     answer.is_null(0, 2) ? std::string{} : answer.text(0, 2)};
+}
+
+CreatedSlot ReplicationStream::create_slot(const std::string& name, SlotLife life,
+                                           Snapshot snapshot, Duration patience,
+                                           const std::stop_token& stop) {
+  ask_for_slot(name, life, snapshot);
+  const SystemClock clock;
+  const TimePoint deadline = clock.now() + patience;
+  while (!stop.stop_requested() && clock.now() < deadline) {
+    if (const auto made = made_slot(std::min(deadline, clock.now() + kStopLook), clock)) {
+      return *made;
+    }
+  }
+  // Only hanging up would leave the walsender waiting, and its slot behind. Its answer is waited
+  // for since the slot may have become ready at this very moment.
+  connection_.cancel();
+  try {
+    if (const auto made = made_slot(clock.now() + kCancelPatience, clock)) {
+      return *made;
+    }
+  } catch (const Error&) {
+    if (connection_.lost()) {
+      throw;
+    }
+  }
+  throw Error{ErrorKind::kTransient,
+              fmt::format("source: replication slot {} is not ready yet: it waits for transactions "
+                          "that were open when it was asked for",
+                          name),
+              "end long or idle transactions (pg_stat_activity, oldest xact_start) and prepared "
+              "ones (pg_prepared_xacts)"};
 }
 
 void ReplicationStream::start(const std::string& slot, std::uint64_t from,

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -46,9 +47,16 @@ class ReplicationStream {
   enum class Snapshot { kNone, kExport };
 
   // Creates a pgoutput slot. The server waits for every transaction that runs now to end; after
-  // `patience` this gives up with Error{kTransient} and leaves no slot behind.
+  // `patience`, or soon after `stop`, this gives up with Error{kTransient} and leaves no slot
+  // behind.
   CreatedSlot create_slot(const std::string& name, SlotLife life, Snapshot snapshot,
-                          Duration patience);
+                          Duration patience, const std::stop_token& stop);
+
+  // The same without waiting: asks, and then returns the slot once it is made. cancel() takes it
+  // back.
+  void ask_for_slot(const std::string& name, SlotLife life, Snapshot snapshot);
+  std::optional<CreatedSlot> made_slot(TimePoint deadline, const Clock& clock);
+  void cancel() noexcept { connection_.cancel(); }
 
   // `options` is the parenthesised list for pgoutput.
   void start(const std::string& slot, std::uint64_t from, const std::string& options);
@@ -75,6 +83,7 @@ class ReplicationStream {
   };
 
   pq::Connection connection_;
+  std::string making_slot_;  // its name, for errors
   std::unique_ptr<char, BufferDeleter> buffer_;
 };
 

@@ -1,0 +1,73 @@
+// What a copy in chunks needs from a source.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "core/position.hpp"
+#include "core/schema.hpp"
+#include "core/transaction.hpp"
+
+namespace headgate {
+
+// A table as it is at a copy point.
+struct CopyTable {
+  TableSchemaPtr schema;
+  // As the source's statistics have them; 0 where they say nothing.
+  std::uint64_t rows_estimate = 0;
+  std::uint64_t bytes_estimate = 0;
+};
+
+// Reads rows at copy points. A copy point is a position together with a view of the database that
+// holds exactly the transactions at or before it: what was committed later comes with the stream.
+//
+// One point at a time. Not thread-safe; belongs to the capture step's thread. All calls may throw
+// as Capturer::fetch(); close() and request_point() may follow.
+class CopySource {
+ public:
+  virtual ~CopySource() = default;
+
+  // Lets go of the point that is there, and asks for a new one. Does not wait for it.
+  virtual void request_point() = 0;
+
+  // The point that was asked for, once the source has it; waits for it until `deadline`.
+  virtual std::optional<Position> point(TimePoint deadline) = 0;
+
+  // The captured tables at the point, or those of them that have one of these ids.
+  // REQUIRES: point() has returned one. So do the next three.
+  virtual std::vector<CopyTable> tables(const std::set<std::uint32_t>* only) = 0;
+
+  // Begins to read the rows of `table` behind the key `after` (empty: from the start), in the key's
+  // order and at most `rows_max`; all of them where the table has no key. False where the point
+  // does not show the table's rows (it was rewritten since, or is locked): a later one will.
+  virtual bool begin_chunk(const CopyTable& table, const std::vector<std::string>& after,
+                           std::size_t rows_max) = 0;
+
+  // Begins to read the rows of these keys, those of them that are there. False as above.
+  virtual bool begin_rows(const CopyTable& table,
+                          const std::vector<std::vector<std::string>>& keys) = 0;
+
+  struct Read {
+    bool end = false;  // of the chunk
+  };
+  // Appends rows of the chunk to `portion` until that holds `bytes_max`, or `deadline`.
+  virtual Read read(Transaction& portion, std::size_t bytes_max, TimePoint deadline) = 0;
+
+  // Of the chunk whose end was read: the key behind which the next one begins; nothing where it was
+  // the table's last.
+  virtual std::optional<std::vector<std::string>> next_cursor() const = 0;
+
+  // Lets go of the point; its rows are no longer needed.
+  virtual void release_point() noexcept = 0;
+
+  // Lets go of everything. request_point() may follow.
+  virtual void close() noexcept = 0;
+};
+
+}  // namespace headgate

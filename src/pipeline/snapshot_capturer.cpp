@@ -1,0 +1,457 @@
+#include "pipeline/snapshot_capturer.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "base/check.hpp"
+#include "base/error.hpp"
+#include "pipeline/table_copies.hpp"
+
+namespace headgate {
+namespace {
+
+// While a copy point is awaited, how often it is looked for.
+constexpr Duration kPointLook = std::chrono::milliseconds(20);
+
+// Rows that are read again at a time.
+constexpr std::size_t kKeysMax = 1000;
+
+}  // namespace
+
+SnapshotCapturer::SnapshotCapturer(CopySource& source, Capturer& cdc, const Clock& clock,
+                                   CopyOptions options, Logger log)
+    : source_(source), cdc_(cdc), clock_(clock), options_(options), log_(std::move(log)) {}
+
+void SnapshotCapturer::open(const StartPoint& start) {
+  stop();
+  start_ = start;
+  delivered_ = start.resume;
+  begin_pending_ = start.copy_needed || start.requested.has_value();
+  for (const TableRecord& record : start.copies) {
+    tables_.push_back({std::make_shared<const TableSchema>(record.source), *record.copy});
+    log_->info("copy goes on table={} rows={}", record.source.name.to_string(), record.copy->rows);
+  }
+  if (!start.resume.empty()) {
+    cdc_.open(start);
+    stream_open_ = true;
+  }
+  copy_began_ = clock_.now();
+  copied_bytes_ = 0;
+}
+
+void SnapshotCapturer::stop() noexcept {
+  source_.close();
+  if (stream_open_) {
+    cdc_.stop();
+  }
+  stream_open_ = false;
+  tables_.clear();
+  held_.clear();
+  reading_ = nullptr;
+  point_.reset();
+  point_asked_ = false;
+  next_point_ = {};
+  past_point_ = false;
+  within_transaction_ = false;
+  paused_ = false;
+  cancelled_ = false;
+}
+
+void SnapshotCapturer::keep_alive() {
+  if (stream_open_) {
+    cdc_.keep_alive();
+  }
+}
+
+CaptureResult SnapshotCapturer::fetch(const FetchLimits& limits, TimePoint deadline) {
+  CaptureResult result;
+  try {
+    if (limits.transactions_max == 0) {
+      keep_alive();
+      return result;
+    }
+    while (true) {
+      read(limits, deadline, result);
+      if (!result.transactions.empty() || !result.next_capturer.empty()) {
+        result.batch_id = BatchContext::make({}, clock_.wall_now()).batch_id;
+        return result;
+      }
+      if (clock_.now() >= deadline) {
+        keep_alive();
+        return result;
+      }
+    }
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kTransient) {
+      throw Error{ErrorKind::kReread, error.what(), error.hint()};
+    }
+    throw;
+  }
+}
+
+// One step; what it hands over is in `result`.
+void SnapshotCapturer::read(const FetchLimits& limits, TimePoint deadline, CaptureResult& result) {
+  if (begin_pending_) {
+    begin(result, deadline);
+    return;
+  }
+  if (reading_ != nullptr) {
+    read_chunk(limits, deadline, result);
+    return;
+  }
+  if (cancelled_ && !within_transaction_) {
+    end_copy(result);
+    return;
+  }
+  if (at_point()) {
+    if (!begin_chunk(result)) {
+      end_round();
+    }
+    return;
+  }
+  if (next_table() == nullptr && !within_transaction_) {
+    end_copy(result);
+    return;
+  }
+  look_for_point(std::min(deadline, clock_.now() + kPointLook));
+  if (point_asked_ && !point_) {
+    keep_alive();  // what is committed now may be behind the point
+    give_point_up_when_late();
+    return;
+  }
+  stream(limits, std::min(deadline, clock_.now() + kPointLook), result);
+}
+
+// The stream must not pass a point that is not known yet. So it waits, but never for long: then it
+// goes on for a while before the next attempt.
+void SnapshotCapturer::give_point_up_when_late() {
+  const Duration waited = clock_.now() - point_asked_at_;
+  if (waited < options_.point_wait_max) {
+    return;
+  }
+  source_.close();
+  point_asked_ = false;
+  next_point_ = clock_.now() + 4 * waited;
+  if (!late_points_told_) {
+    late_points_told_ = true;
+    log_->warn(
+        "the copy waits: at no moment so far had all transactions ended that were open when it "
+        "asked for a copy point; changes go on meanwhile remedy=\"{}\"",
+        "end long or idle transactions at the source");
+  }
+}
+
+// What is copied is known once a copy point is there; a sink without a position begins at it, or
+// where the others are.
+void SnapshotCapturer::begin(CaptureResult& result, TimePoint deadline) {
+  look_for_point(deadline);
+  if (!point_) {
+    return;
+  }
+  for (const CopyTable& table : source_.tables(nullptr)) {
+    if (!asked_for(table.schema->name)) {
+      continue;
+    }
+    const auto known = std::find_if(tables_.begin(), tables_.end(), [&](const Table& other) {
+      return record_id(*other.schema) == record_id(*table.schema);
+    });
+    if (known != tables_.end()) {
+      *known = {table.schema, {}, table.rows_estimate, true};
+    } else {
+      tables_.push_back({table.schema, {}, table.rows_estimate, true});
+    }
+  }
+  if (!stream_open_) {
+    start_.resume = *point_;
+    delivered_ = *point_;
+    cdc_.open(start_);
+    stream_open_ = true;
+  }
+  const auto begun = mark_of(Purpose::kCopyBegin, delivered_);
+  begun->copy.initial = start_.copy_needed;
+  for (const Table& table : tables_) {
+    begun->involve(table.schema);
+  }
+  log_->info("copy started tables={} lsn={}", tables_.size(), point_->to_string());
+  begin_pending_ = false;
+  result.transactions.push_back(begun);
+}
+
+bool SnapshotCapturer::asked_for(const TableName& table) const {
+  if (start_.copy_needed || start_.requested->tables.empty()) {
+    return true;
+  }
+  const auto& names = start_.requested->tables;
+  return std::find(names.begin(), names.end(), table) != names.end();
+}
+
+void SnapshotCapturer::look_for_point(TimePoint deadline) {
+  if (point_ || paused_ || (next_table() == nullptr && !begin_pending_)) {
+    return;
+  }
+  if (!point_asked_) {
+    if (too_fast() || clock_.now() < next_point_) {
+      return;
+    }
+    source_.request_point();
+    point_asked_ = true;
+    point_asked_at_ = clock_.now();
+  }
+  point_ = source_.point(deadline);
+  if (point_) {
+    past_point_ = false;
+    round_began_ = {};
+    late_points_told_ = false;
+  }
+}
+
+bool SnapshotCapturer::too_fast() const {
+  const double seconds = std::chrono::duration<double>(clock_.now() - copy_began_).count();
+  return options_.bytes_per_second_max > 0 &&
+         seconds * static_cast<double>(options_.bytes_per_second_max) <
+             static_cast<double>(copied_bytes_);
+}
+
+// Every transaction at or before the point was handed over, and none behind it.
+bool SnapshotCapturer::at_point() const {
+  return point_ && !within_transaction_ &&
+         (past_point_ || delivered_.lsn == point_->lsn ||
+          (held_.empty() && cdc_.handed_over() >= point_->lsn));
+}
+
+void SnapshotCapturer::stream(const FetchLimits& limits, TimePoint deadline,
+                              CaptureResult& result) {
+  if (held_.empty()) {
+    CaptureResult live = cdc_.fetch(limits, deadline);
+    held_.assign(live.transactions.begin(), live.transactions.end());
+    if (held_.empty()) {
+      next_point_ = std::min(next_point_, clock_.now());  // the stream has nothing to catch up with
+    }
+  }
+  std::size_t bytes = 0;
+  while (!held_.empty() && result.transactions.size() < limits.transactions_max &&
+         bytes < limits.bytes_max) {
+    const TransactionPtr& next = held_.front();
+    if (point_ && begins(next->portion) && !is_contained(*next, *point_)) {
+      past_point_ = true;
+      return;
+    }
+    observe(*next);
+    within_transaction_ = !ends(next->portion);
+    if (!within_transaction_) {
+      delivered_ = next->end_position;
+    }
+    bytes += next->memory_bytes();
+    result.transactions.push_back(next);
+    held_.pop_front();
+  }
+}
+
+void SnapshotCapturer::observe(const Transaction& transaction) {
+  for (Table& table : tables_) {
+    if (table.progress.chunks == 0) {
+      continue;
+    }
+    if (alters(transaction, *table.schema)) {
+      log_->info("copy begins again table={} rows={} reason=\"altered\"",
+                 table.schema->name.to_string(), table.progress.rows);
+      start_over(table);
+      continue;
+    }
+    auto moved = moved_rows(transaction, *table.schema);
+    std::move(moved.begin(), moved.end(), std::back_inserter(table.progress.moved));
+  }
+}
+
+void SnapshotCapturer::start_over(Table& table) {
+  const bool again = table.progress.again;
+  table.progress = {};
+  table.progress.again = again;
+}
+
+SnapshotCapturer::Table* SnapshotCapturer::next_table() {
+  const auto found = std::find_if(tables_.begin(), tables_.end(), [](const Table& table) {
+    return !table.progress.complete || !table.progress.moved.empty();
+  });
+  return found == tables_.end() ? nullptr : &*found;
+}
+
+// False when nothing more is read at this point.
+bool SnapshotCapturer::begin_chunk(CaptureResult& result) {
+  Table* table = next_table();
+  if (table == nullptr || paused_) {
+    return false;
+  }
+  if (round_began_ == TimePoint{}) {
+    round_began_ = clock_.now();
+  } else if (clock_.now() >= round_began_ + options_.round_max || too_fast()) {
+    return false;
+  }
+  if (!table->described && !describe(*table, result)) {
+    return true;
+  }
+  const CopyTable copied{table->schema, 0, 0};
+  auto& moved = table->progress.moved;
+  reading_keys_.assign(
+      moved.begin(), moved.begin() + static_cast<std::ptrdiff_t>(std::min(moved.size(), kKeysMax)));
+  const bool begun = reading_keys_.empty()
+                         ? source_.begin_chunk(copied, table->progress.cursor, options_.chunk_rows)
+                         : source_.begin_rows(copied, reading_keys_);
+  if (!begun) {
+    return false;
+  }
+  reading_ = table;
+  chunk_rows_ = 0;
+  return true;
+}
+
+// False when the table is no longer there.
+bool SnapshotCapturer::describe(Table& table, CaptureResult& result) {
+  const std::set<std::uint32_t> only{table.schema->source_id};
+  const std::vector<CopyTable> found = source_.tables(&only);
+  if (found.empty()) {
+    log_->warn("table is gone, and not copied table={}", table.schema->name.to_string());
+    const auto gone = mark_of(Purpose::kCopyChunk, *point_);
+    gone->copy.gone = true;
+    gone->involve(table.schema);
+    result.transactions.push_back(gone);
+    std::erase_if(tables_, [&](const Table& other) { return &other == &table; });
+    return false;
+  }
+  const CopyTable& now = found.front();
+  if (!same_description(*table.schema, *now.schema)) {
+    table.schema = now.schema;
+    start_over(table);
+  }
+  table.rows_estimate = now.rows_estimate;
+  table.described = true;
+  return true;
+}
+
+std::shared_ptr<Transaction> SnapshotCapturer::mark_of(Purpose purpose,
+                                                       const Position& position) const {
+  auto mark = std::make_shared<Transaction>("copy", position.lsn, clock_.wall_now());
+  mark->purpose = purpose;
+  mark->end_position = position;
+  return mark;
+}
+
+void SnapshotCapturer::read_chunk(const FetchLimits& limits, TimePoint deadline,
+                                  CaptureResult& result) {
+  const auto portion = mark_of(Purpose::kCopyChunk, *point_);
+  portion->set_first_ordinal(chunk_rows_);
+  portion->involve(reading_->schema);
+  portion->copy.chunk = reading_->progress.chunks + (reading_keys_.empty() ? 1 : 0);
+  portion->copy.keys = reading_keys_;
+  const bool end = source_.read(*portion, limits.bytes_max, deadline).end;
+  if (portion->changes().empty() && !end) {
+    keep_alive();
+    return;
+  }
+  const bool first = chunk_rows_ == 0;
+  chunk_rows_ += portion->changes().size();
+  copied_bytes_ += portion->memory_bytes();
+  portion->portion =
+      first ? (end ? Portion::kWhole : Portion::kFirst) : (end ? Portion::kLast : Portion::kMiddle);
+  if (end) {
+    end_chunk(*portion);
+  }
+  result.transactions.push_back(portion);
+}
+
+void SnapshotCapturer::end_chunk(Transaction& last) {
+  Table& table = *std::exchange(reading_, nullptr);
+  delivered_ = *point_;
+  if (!reading_keys_.empty()) {
+    for (const auto& key : reading_keys_) {
+      std::erase(table.progress.moved, key);
+    }
+    return;
+  }
+  const auto cursor = source_.next_cursor();
+  last.copy.cursor = cursor.value_or(std::vector<std::string>{});
+  last.copy.last = !cursor;
+  table.progress.cursor = last.copy.cursor;
+  table.progress.complete = last.copy.last;
+  table.progress.rows += chunk_rows_;
+  ++table.progress.chunks;
+  if (table.progress.complete) {
+    log_->info("table copied table={} rows={}", table.schema->name.to_string(),
+               table.progress.rows);
+  }
+}
+
+void SnapshotCapturer::end_round() {
+  source_.release_point();
+  point_.reset();
+  point_asked_ = false;
+  past_point_ = false;
+  for (Table& table : tables_) {
+    table.described = false;
+  }
+  // Between two points, the stream gets as long as the chunks had.
+  next_point_ = clock_.now() + (clock_.now() - point_asked_at_);
+}
+
+void SnapshotCapturer::end_copy(CaptureResult& result) {
+  source_.close();
+  const auto end = mark_of(Purpose::kCopyEnd, delivered_);
+  end->copy.cancelled = cancelled_;
+  std::uint64_t rows = 0;
+  for (const Table& table : tables_) {
+    end->involve(table.schema);
+    rows += table.progress.rows;
+  }
+  log_->info("copy {} tables={} rows={} seconds={:.1f} lsn={}", cancelled_ ? "cancelled" : "read",
+             tables_.size(), rows,
+             std::chrono::duration<double>(clock_.now() - copy_began_).count(),
+             delivered_.to_string());
+  result.transactions.push_back(end);
+  result.next_capturer = "cdc";
+}
+
+// Readers have every one of the tables from an earlier copy.
+bool SnapshotCapturer::all_again() const {
+  return std::all_of(tables_.begin(), tables_.end(), [&](const Table& table) {
+    return table.progress.again || start_.requested.has_value();
+  });
+}
+
+std::map<std::string, std::string> SnapshotCapturer::progress() const {
+  std::uint64_t rows = 0;
+  std::uint64_t estimate = 0;
+  std::size_t complete = 0;
+  std::string current;
+  for (const Table& table : tables_) {
+    rows += table.progress.rows;
+    estimate += std::max(table.progress.rows,
+                         table.progress.complete ? std::uint64_t{0} : table.rows_estimate);
+    complete += table.progress.complete ? 1U : 0U;
+    if (current.empty() && !table.progress.complete) {
+      current = table.schema->name.to_string();
+    }
+  }
+  const double seconds = std::chrono::duration<double>(clock_.now() - copy_began_).count();
+  std::map<std::string, std::string> told{
+      {"tables", fmt::format("{} of {}", complete, tables_.size())},
+      {"rows", std::to_string(rows)},
+      {"rows_estimate", std::to_string(estimate)},
+      {"bytes_per_second",
+       fmt::format("{:.0f}", seconds > 0 ? static_cast<double>(copied_bytes_) / seconds : 0.0)}};
+  told.emplace("copy", start_.copy_needed || !all_again() ? "first" : "again");
+  if (!current.empty()) {
+    told.emplace("table", current);
+  }
+  if (paused_) {
+    told.emplace("paused", "yes");
+  }
+  return told;
+}
+
+}  // namespace headgate

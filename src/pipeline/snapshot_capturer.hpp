@@ -1,0 +1,127 @@
+// The capturer "snapshot", method `chunks`: a first or a fresh copy, the stream going on meanwhile.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/log.hpp"
+#include "pipeline/capturer.hpp"
+#include "pipeline/copy_source.hpp"
+
+namespace headgate {
+
+struct CopyOptions {
+  std::size_t chunk_rows = 50'000;
+  // The stream stands still while rows of one copy point are read: no longer than this, but for one
+  // chunk.
+  Duration round_max = std::chrono::seconds(1);
+  // The stream also waits for a point, so that it does not pass it: no longer than this at a time.
+  Duration point_wait_max = std::chrono::seconds(2);
+  // Of the rows as they are held in memory; 0: as fast as it goes.
+  std::uint64_t bytes_per_second_max = 0;
+};
+
+// Interleaves chunks with live changes, so that a chunk stands in the stream exactly at the
+// position whose state its rows are:
+//
+//   1. It asks the source for a copy point, a position with a view of the database at it, and lets
+//      the stream wait until the point is known.
+//   2. It hands over the stream's transactions at or before the point.
+//   3. It reads chunks in that view and hands each over as a transaction at the point.
+//   4. It lets the stream go on for a while, and begins again.
+//
+// So a sink needs to compare nothing: a row in its staging table is always what the source has at
+// the sink's position, whether a chunk or a change has brought it, and a row that is not there is
+// either none of the source's or still to be copied. See README.md, "Copying in chunks".
+//
+// A table that is altered meanwhile is copied from the start again, and a row that is moved in a
+// way the sink may not follow is read again (alters() and moved_rows() in table_copies.hpp); the
+// sink comes to the same conclusions by itself.
+class SnapshotCapturer final : public Capturer {
+ public:
+  // All references must outlive the capturer. `cdc` reads the stream, and is ours while we are
+  // open.
+  SnapshotCapturer(CopySource& source, Capturer& cdc, const Clock& clock, CopyOptions options,
+                   Logger log);
+
+  std::string_view name() const override { return "snapshot"; }
+  void open(const StartPoint& start) override;
+  // Throws Error{kReread} for what another capturer would call kTransient: the sinks know how far
+  // the copy is.
+  CaptureResult fetch(const FetchLimits& limits, TimePoint deadline) override;
+  void acknowledge(const Position& durable) override { cdc_.acknowledge(durable); }
+  void keep_alive() override;
+  void stop() noexcept override;
+  LSN handed_over() const override { return cdc_.handed_over(); }
+  std::map<std::string, std::string> progress() const override;
+  void pause(bool paused) override { paused_ = paused; }
+  void cancel() override { cancelled_ = true; }
+
+ private:
+  struct Table {
+    TableSchemaPtr schema;
+    CopyProgress progress;
+    std::uint64_t rows_estimate = 0;
+    bool described = false;  // `schema` is that of the present point
+  };
+
+  void read(const FetchLimits& limits, TimePoint deadline, CaptureResult& result);
+  void begin(CaptureResult& result, TimePoint deadline);
+  bool asked_for(const TableName& table) const;
+  bool all_again() const;
+  void stream(const FetchLimits& limits, TimePoint deadline, CaptureResult& result);
+  void observe(const Transaction& transaction);
+  static void start_over(Table& table);
+  void look_for_point(TimePoint deadline);
+  void give_point_up_when_late();
+  bool at_point() const;
+  bool too_fast() const;
+  bool begin_chunk(CaptureResult& result);
+  bool describe(Table& table, CaptureResult& result);
+  void read_chunk(const FetchLimits& limits, TimePoint deadline, CaptureResult& result);
+  void end_chunk(Transaction& last);
+  void end_round();
+  void end_copy(CaptureResult& result);
+  Table* next_table();
+  std::shared_ptr<Transaction> mark_of(Purpose purpose, const Position& position) const;
+
+  CopySource& source_;
+  Capturer& cdc_;
+  const Clock& clock_;
+  CopyOptions options_;
+  Logger log_;
+
+  StartPoint start_;
+  bool stream_open_ = false;
+  bool paused_ = false;
+  bool cancelled_ = false;
+  bool begin_pending_ = false;  // the sinks do not know yet what is copied
+  Position delivered_;          // end of the last transaction handed over
+  bool within_transaction_ = false;
+
+  std::vector<Table> tables_;
+  bool point_asked_ = false;
+  TimePoint point_asked_at_{};
+  TimePoint next_point_{};  // not asked for before
+  bool late_points_told_ = false;
+  std::optional<Position> point_;
+  bool past_point_ = false;  // the stream has come to what was committed after it
+  TimePoint round_began_{};
+  std::deque<TransactionPtr> held_;  // read from the stream, and behind the point
+
+  Table* reading_ = nullptr;                            // whose chunk is read
+  std::vector<std::vector<std::string>> reading_keys_;  // not a chunk but these rows
+  std::uint64_t chunk_rows_ = 0;
+  std::uint64_t copied_bytes_ = 0;
+  TimePoint copy_began_{};
+};
+
+}  // namespace headgate

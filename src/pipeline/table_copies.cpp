@@ -1,0 +1,335 @@
+#include "pipeline/table_copies.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "base/check.hpp"
+#include "base/error.hpp"
+#include "core/value_text.hpp"
+
+namespace headgate {
+namespace {
+
+bool same_columns(const TableSchema& a, const TableSchema& b) {
+  return a.source_id == b.source_id && a.columns == b.columns && a.key == b.key;
+}
+
+using Key = std::vector<std::string>;
+
+// The new key of a row that moves to it and leaves some value as it is in the row that it was.
+std::optional<Key> moved_to(const TableSchema& table, Row before, Row data) {
+  if (before.empty() || data.empty()) {
+    return std::nullopt;
+  }
+  const auto value_of = [&](std::size_t column) {
+    return data[column].is_unchanged() ? before[column] : data[column];
+  };
+  const bool moves = std::any_of(table.key.begin(), table.key.end(), [&](std::size_t column) {
+    return before[column] != value_of(column);
+  });
+  const bool complete = std::none_of(data.begin(), data.end(),
+                                     [](const Value& value) { return value.is_unchanged(); });
+  if (!moves || complete) {
+    return std::nullopt;
+  }
+  Key key;
+  for (const std::size_t column : table.key) {
+    key.push_back(value_text(table.columns[column], value_of(column)));
+  }
+  return key;
+}
+
+const TableSchema* find_table(const Transaction& transaction, const TableSchema& copied) {
+  const std::string id = record_id(copied);
+  const auto& involved = transaction.involved_tables();
+  const auto table =
+      std::find_if(involved.begin(), involved.end(),
+                   [&](const TableSchemaPtr& candidate) { return record_id(*candidate) == id; });
+  return table == involved.end() ? nullptr : table->get();
+}
+
+// The table as a copy has described it.
+SinkConfigPtr config_of(const TableRecord& record, const TableName& name) {
+  auto config = std::make_shared<SinkConfig>();
+  config->name = record.source.name.to_string();
+  config->source = record.source.name;
+  config->output = record.source;
+  config->output.name = name;
+  return config;
+}
+
+}  // namespace
+
+bool same_description(const TableSchema& a, const TableSchema& b) {
+  return a.name == b.name && same_columns(a, b);
+}
+
+bool alters(const Transaction& transaction, const TableSchema& copied) {
+  const TableSchema* table = find_table(transaction, copied);
+  return table != nullptr && !same_description(*table, copied);
+}
+
+std::vector<Key> moved_rows(const Transaction& transaction, const TableSchema& copied) {
+  std::vector<Key> keys;
+  const TableSchema* table = find_table(transaction, copied);
+  if (table == nullptr) {
+    return keys;
+  }
+  for (const Change& change : transaction.changes()) {
+    if (change.operation == Operation::kUpdateAfter && change.table == table) {
+      if (auto key = moved_to(*table, change.before, change.data)) {
+        keys.push_back(std::move(*key));
+      }
+    }
+  }
+  return keys;
+}
+
+TableCopies::TableCopies(std::string sink, SinkDriver& driver, SchemaFollower& tables, Logger log)
+    : sink_(std::move(sink)), driver_(driver), tables_(tables), log_(std::move(log)) {}
+
+void TableCopies::connected() {
+  copied_.clear();
+  for (const TableRecord& record : tables_.records()) {
+    if (record.copy) {
+      copied_.emplace(record_id(record.source), Copied{record, nullptr});
+    }
+  }
+}
+
+bool TableCopies::wants(const Transaction& transaction, const Position& position) const {
+  switch (transaction.purpose) {
+    case Purpose::kCopyBegin:
+      return position.empty() || !transaction.copy.initial;
+    case Purpose::kCopyChunk:
+      return copied_.contains(record_id(*transaction.involved_tables().front()));
+    case Purpose::kCopyEnd:
+      return any();
+    case Purpose::kChanges:
+    case Purpose::kInitialCopy:
+      break;
+  }
+  HEADGATE_CHECK(false, "only transactions of a copy in chunks come here");
+}
+
+void TableCopies::begin(const SinkConfigPtr& table, ExistingRows existing) {
+  Copied copied{record_of(*table), nullptr};
+  copied.record.copy.emplace();
+  if (const TableRecord* known = tables_.record_for(*table)) {
+    // Readers have it already, unless that copy was not finished either.
+    copied.record.copy->again = !known->copy || known->copy->again;
+    copied.record.consistent_from = known->consistent_from;
+  }
+  const bool again = copied.record.copy->again;
+  driver_.check_copy_target(*table, again ? ExistingRows::kKeep : existing);
+  Copied& kept =
+      copied_.insert_or_assign(record_id(table->output), std::move(copied)).first->second;
+  keep(kept);
+}
+
+TableCopies::Copied* TableCopies::find(const SinkConfig& table) {
+  const auto found = copied_.find(record_id(table.output));
+  return found == copied_.end() ? nullptr : &found->second;
+}
+
+// A table that readers have is remembered as it is for them.
+void TableCopies::keep(const Copied& copied) {
+  TableRecord record = copied.record;
+  const TableRecord* known = tables_.find(record_id(record.source));
+  if (record.copy->again && known != nullptr) {
+    record.source = known->source;
+    record.target = known->target;
+  }
+  tables_.remember(record);
+}
+
+void TableCopies::route(DataSet& data) {
+  if (!any()) {
+    return;
+  }
+  for (const SinkConfigPtr& table : data.configs) {
+    if (Copied* copied = find(*table);
+        copied != nullptr && (table->source != copied->record.source.name ||
+                              !same_columns(table->output, copied->record.source))) {
+      start_over(*copied, "altered at the source");
+    }
+  }
+  std::vector<Sink> routed;
+  routed.reserve(data.operations.size());
+  for (const Sink& operation : data.operations) {
+    Copied* copied = find(*operation.config);
+    if (copied == nullptr) {
+      routed.push_back(operation);
+      continue;
+    }
+    if (copied->record.copy->again) {
+      routed.push_back(operation);
+    }
+    if (copied->record.copy->chunks == 0) {
+      continue;  // what it is about is still to be copied
+    }
+    if (operation.operation == Operation::kUpdateAfter) {
+      if (auto key = moved_to(operation.config->output, operation.before, operation.data)) {
+        copied->record.copy->moved.push_back(std::move(*key));
+        keep(*copied);
+      }
+    }
+    use_staging(*copied, *operation.config);
+    if (!copied->record.copy->mixed) {
+      copied->record.copy->mixed = true;
+      keep(*copied);
+    }
+    routed.push_back(operation);
+    routed.back().config = copied->staging.get();
+  }
+  data.operations = std::move(routed);
+  std::erase_if(data.configs, [&](const SinkConfigPtr& table) {
+    const Copied* copied = find(*table);
+    return copied != nullptr && !copied->record.copy->again;
+  });
+}
+
+// None of the rows is used any more; the next chunk is the first.
+void TableCopies::start_over(Copied& copied, const std::string& reason) {
+  CopyProgress& progress = *copied.record.copy;
+  if (progress.chunks == 0) {
+    return;
+  }
+  log_->info("copy begins again sink={} table={} rows={} reason=\"{}\"", sink_,
+             copied.record.source.name.to_string(), progress.rows, reason);
+  const bool again = progress.again;
+  progress = {};
+  progress.again = again;
+  keep(copied);
+}
+
+// Makes the staging table of rows like those of `table` ready for writing.
+void TableCopies::use_staging(Copied& copied, const SinkConfig& table) {
+  if (!copied.staging) {
+    auto staging = std::make_shared<SinkConfig>(table);
+    staging->output.name = driver_.staging_name(table);
+    driver_.prepare_table(staging, MissingTable::kRefuse);
+    copied.staging = std::move(staging);
+  }
+}
+
+void TableCopies::write_chunk(const Transaction& portion, const DataSet& data) {
+  const SinkConfig& table = *data.configs.front();
+  Copied* copied = find(table);
+  if (copied == nullptr) {
+    return;  // given up, and only the reply to that was lost
+  }
+  if (portion.copy.gone) {
+    give_up(*copied, table);
+    return;
+  }
+  CopyProgress& progress = *copied->record.copy;
+  const bool rows_again = !portion.copy.keys.empty();
+  if (begins(portion.portion)) {
+    if (portion.copy.chunk > progress.chunks + (rows_again ? 0 : 1)) {
+      throw Error{
+          ErrorKind::kReread,
+          fmt::format("sink {}: the copy of table {} is at chunk {}, and {} came", sink_,
+                      copied->record.source.name.to_string(), progress.chunks, portion.copy.chunk)};
+    }
+    if (portion.copy.chunk == 1 && !rows_again) {
+      make_staging(*copied, table);
+    }
+    // Another sink is behind: this one meets its own rows of later chunks from here on.
+    progress.mixed = progress.mixed || portion.copy.chunk <= progress.chunks;
+    copied->chunk_meets_rows = progress.mixed;
+    copied->chunk_rows = 0;
+  }
+  use_staging(*copied, table);
+  std::vector<Sink> rows = data.operations;
+  for (Sink& row : rows) {
+    row.config = copied->staging.get();
+  }
+  driver_.copy_chunk(rows, copied->chunk_meets_rows);
+  copied->chunk_rows += rows.size();
+  if (rows_again && ends(portion.portion)) {
+    for (const Key& key : portion.copy.keys) {
+      std::erase(progress.moved, key);
+    }
+    keep(*copied);
+  } else if (ends(portion.portion)) {
+    progress.chunks = portion.copy.chunk;
+    progress.cursor = portion.copy.cursor;
+    progress.rows += copied->chunk_rows;
+    progress.complete = portion.copy.last;
+    keep(*copied);
+  }
+}
+
+// A new one, whatever there was: rows of a copy that began again, or of one that a person has ended
+// by removing our position.
+void TableCopies::make_staging(Copied& copied, const SinkConfig& table) {
+  const bool again = copied.record.copy->again;
+  const TableName target = copied.record.target;
+  copied.record.source = table.output;
+  copied.record.source.name = table.source;
+  copied.record.target = target;
+  copied.record.copy = CopyProgress{};
+  copied.record.copy->again = again;
+  auto staging = std::make_shared<SinkConfig>(table);
+  staging->output.name = driver_.staging_name(table);
+  driver_.drop_staging(staging->output.name);
+  driver_.prepare_table(staging, MissingTable::kCreate);
+  copied.staging = std::move(staging);
+}
+
+// The source has dropped the table while it was copied.
+void TableCopies::give_up(const Copied& copied, const SinkConfig& table) {
+  driver_.drop_staging(driver_.staging_name(table));
+  TableRecord record = copied.record;
+  copied_.erase(record_id(record.source));
+  if (record.copy->again) {
+    if (const TableRecord* known = tables_.find(record_id(record.source))) {
+      record = *known;
+    }
+    record.copy.reset();
+    tables_.remember(record);
+  } else {
+    tables_.forget(record);
+  }
+}
+
+void TableCopies::end(const Position& position, ExistingRows existing, bool cancelled) {
+  if (cancelled) {
+    for (auto copied = copied_.begin(); copied != copied_.end();) {
+      const Copied& again = (copied++)->second;
+      if (again.record.copy->again) {
+        give_up(again, *config_of(again.record, again.record.target));
+      }
+    }
+  }
+  for (const auto& [id, copied] : copied_) {
+    if (!copied.record.copy->complete || !copied.record.copy->moved.empty()) {
+      throw Error{ErrorKind::kReread, fmt::format("sink {}: the copy of table {} is not complete",
+                                                  sink_, copied.record.source.name.to_string())};
+    }
+  }
+  for (auto& [id, copied] : copied_) {
+    TableRecord record = copied.record;
+    const bool again = record.copy->again;
+    const SinkConfigPtr table = config_of(record, record.target);
+    if (again) {
+      tables_.prepare(table, MissingTable::kRefuse);  // altered since a change last came
+    }
+    const TableName staging = driver_.staging_name(*table);
+    driver_.take_staging(*table, staging, again ? ExistingRows::kReplace : existing);
+    record.copy.reset();
+    record.consistent_from = position.to_string();
+    tables_.remember(record);
+    log_->info("table copied sink={} table={} rows={} consistent_from={}", sink_,
+               record.target.to_string(), copied.record.copy->rows, record.consistent_from);
+  }
+  copied_.clear();
+}
+
+}  // namespace headgate

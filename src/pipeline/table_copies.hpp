@@ -1,0 +1,93 @@
+// A sink's side of a copy in chunks: staging tables, and how far each is.
+
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/log.hpp"
+#include "core/transaction.hpp"
+#include "pipeline/schema_follower.hpp"
+#include "pipeline/sink_driver.hpp"
+
+namespace headgate {
+
+// Whether two descriptions of a table are the same to a copy in progress.
+bool same_description(const TableSchema& a, const TableSchema& b);
+
+// Whether `transaction` describes the table of `copied` otherwise: then its copy begins again.
+bool alters(const Transaction& transaction, const TableSchema& copied);
+
+// The keys to which `transaction` moves rows of the table without the values that it leaves alone.
+// Where such a row was under its old key may not be copied yet, so the sink has nothing to move.
+// Values as the source prints them.
+std::vector<std::vector<std::string>> moved_rows(const Transaction& transaction,
+                                                 const TableSchema& copied);
+
+// The rows of a table that is copied in chunks are gathered in a staging table, which nobody reads.
+// What the stream changes in the table meanwhile is written there too (or only there, as long as
+// readers have no copy), by the rules of a mirror: complete rows are inserted or overwrite, updates
+// without large values and deletes do nothing where the row is not there. When every table of the
+// copy is complete, all come into their places in one transaction.
+//
+// How far a copy is stands in the table's record, which changes in the same transaction.
+//
+// Belongs to one ApplyStep.
+class TableCopies {
+ public:
+  // All references must outlive it.
+  TableCopies(std::string sink, SinkDriver& driver, SchemaFollower& tables, Logger log);
+
+  // The driver is connected (again), and the records are read.
+  void connected();
+
+  // Some table is being copied.
+  bool any() const { return !copied_.empty(); }
+
+  // Whether `transaction`, of one of the purposes kCopy…, is for a sink at `position`.
+  bool wants(const Transaction& transaction, const Position& position) const;
+
+  // Within the driver's transaction, as all that follow. kCopyBegin of `table`.
+  //
+  // Throws Error{kOperator} when the sink's table cannot take the rows, or holds some and
+  // `existing` is kRefuse.
+  void begin(const SinkConfigPtr& table, ExistingRows existing);
+
+  // Directs changes to where they belong. Operations that a copy will bring anyway are dropped.
+  void route(DataSet& data);
+
+  // A kCopyChunk, or a portion of one, and what the transformer has made of it.
+  //
+  // Throws Error{kReread} when chunks between this one and the last are missing.
+  void write_chunk(const Transaction& portion, const DataSet& data);
+
+  // kCopyEnd at `position`. Throws Error{kReread} when some table is not complete. `cancelled`:
+  // what was gathered goes; readers keep the copy that they have.
+  void end(const Position& position, ExistingRows existing, bool cancelled);
+
+ private:
+  struct Copied {
+    TableRecord record;     // its source: as the rows in the staging table are
+    SinkConfigPtr staging;  // null: not used yet since the driver was connected
+    // Of the chunk that is written.
+    bool chunk_meets_rows = false;
+    std::uint64_t chunk_rows = 0;
+  };
+
+  Copied* find(const SinkConfig& table);
+  void keep(const Copied& copied);
+  void use_staging(Copied& copied, const SinkConfig& table);
+  void make_staging(Copied& copied, const SinkConfig& table);
+  void start_over(Copied& copied, const std::string& reason);
+  void give_up(const Copied& copied, const SinkConfig& table);
+
+  std::string sink_;
+  SinkDriver& driver_;
+  SchemaFollower& tables_;
+  Logger log_;
+  std::map<std::string, Copied> copied_;  // by record_id()
+};
+
+}  // namespace headgate
