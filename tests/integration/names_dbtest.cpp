@@ -203,6 +203,11 @@ TEST_CASE("tables and columns that would be one in SQLite are refused, and nothi
     INFO(collision.name);
     source.execute(collision.sql);
     FileOnly pipeline(setup, collision.name, collision.patterns);
+    // `check` says so before anything is begun.
+    const RunResult checked = pipeline.daemon.command({"check"});
+    INFO(checked.out);
+    CHECK(checked.status->code == kExitOperator);
+    CHECK(checked.out.find("SQLite") != std::string::npos);
     pipeline.daemon.start();
     CHECK(pipeline.daemon.wait_exit().code == kExitOperator);
     const std::string log = pipeline.daemon.log();

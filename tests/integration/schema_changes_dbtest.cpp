@@ -211,6 +211,73 @@ TEST_CASE("a default that was taken away and rewritten is not taken for none") {
   CHECK(setup.in_sqlite("SELECT count(*) FROM \"shop.items\"") == "2");
 }
 
+// The same where the rows, and what is remembered of them, are in partitions.
+TEST_CASE("a default that was taken away and rewritten in partitions is not taken for none") {
+  Mirrored setup(
+      "CREATE TABLE shop.items (id integer PRIMARY KEY, a integer) PARTITION BY LIST (id);"
+      "CREATE TABLE shop.items_1 PARTITION OF shop.items FOR VALUES IN (1, 2, 3);"
+      "CREATE TABLE shop.items_2 PARTITION OF shop.items DEFAULT;"
+      "INSERT INTO shop.items VALUES (1, 1), (2, 2), (5, 5)");
+  CHECK(setup.daemon().terminate().ok());
+  setup.on_source("ALTER TABLE shop.items ADD COLUMN z integer DEFAULT 7");
+  setup.on_source("ALTER TABLE shop.items ALTER COLUMN z DROP DEFAULT");
+  setup.on_source("VACUUM FULL shop.items");
+  setup.on_source("INSERT INTO shop.items VALUES (3, 3, 3)");
+  setup.daemon().start();
+  setup.wait_for_log("the values that the source gave column z");
+  CHECK(setup.in_postgres("SELECT count(*) FROM shop.items") == "3");
+  CHECK(setup.in_sqlite("SELECT count(*) FROM \"shop.items\"") == "3");
+}
+
+TEST_CASE("columns added to partitions that were rewritten long ago need nobody") {
+  Mirrored setup(
+      "CREATE TABLE shop.items (id integer PRIMARY KEY, a integer) PARTITION BY LIST (id);"
+      "CREATE TABLE shop.items_1 PARTITION OF shop.items FOR VALUES IN (1, 2, 3);"
+      "CREATE TABLE shop.items_2 PARTITION OF shop.items DEFAULT;"
+      "INSERT INTO shop.items VALUES (1, 1), (5, 5); TRUNCATE shop.items;"
+      "INSERT INTO shop.items VALUES (1, 1), (6, 6)");
+  setup.on_source("ALTER TABLE shop.items ADD COLUMN y text");
+  setup.on_source("INSERT INTO shop.items VALUES (2, 2, 'two')");
+  setup.catch_up();
+  CHECK(setup.daemon().terminate().ok());
+  setup.on_source("ALTER TABLE shop.items ADD COLUMN z integer");
+  setup.on_source("INSERT INTO shop.items VALUES (7, 7, 'seven', 7)");
+  setup.daemon().start();
+  setup.daemon().wait_ready();
+  setup.catch_up();
+  CHECK(setup.differences({"shop.items"}) == "");
+}
+
+// The source sends the transaction in pieces, of which the first ones are applied by then.
+TEST_CASE("a pause in the middle of a large transaction is one pause, and ends as any other") {
+  MirrorOptions options;
+  options.source_settings = {{"logical_decoding_work_mem", "64kB"}};
+  Mirrored setup(
+      "CREATE TABLE shop.items (id integer PRIMARY KEY, t text);"
+      "CREATE TABLE shop.other (id integer PRIMARY KEY, t text);"
+      "INSERT INTO shop.items VALUES (1, 'one')",
+      options);
+  setup.on_source(
+      "BEGIN; INSERT INTO shop.other SELECT i, repeat('x', 1000) FROM generate_series(1, 20000) i;"
+      "ALTER TABLE shop.items ADD COLUMN n serial;"
+      "INSERT INTO shop.items (id, t) VALUES (3, 'three');"
+      "INSERT INTO shop.other SELECT i, 'y' FROM generate_series(20001, 20100) i; COMMIT");
+  setup.wait_for_log("table paused, and what follows it sink=server attempt=3");
+  setup.wait_for_log("table paused, and what follows it sink=file attempt=3");
+  CHECK(setup.daemon().log().find("pipeline begins again") == std::string::npos);
+  const RunResult status = setup.daemon().command({"status"});
+  INFO(status.out);
+  CHECK(status.out.find("paused") != std::string::npos);
+  CHECK(setup.in_postgres("SELECT count(*) FROM shop.other") == "0");
+  setup.on_sinks(
+      "ALTER TABLE shop.items ADD COLUMN n integer; UPDATE shop.items SET n = 1;"
+      "DELETE FROM headgate_tables WHERE source = 'shop.items'",
+      "ALTER TABLE \"shop.items\" ADD COLUMN n INTEGER; UPDATE \"shop.items\" SET n = 1;"
+      "DELETE FROM headgate_tables WHERE source = 'shop.items'");
+  setup.catch_up();
+  CHECK(setup.differences({"shop.items", "shop.other"}) == "");
+}
+
 TEST_CASE("columns added to a table that was rewritten long ago need nobody") {
   Mirrored setup(
       "CREATE TABLE shop.items (id integer PRIMARY KEY, a integer);"

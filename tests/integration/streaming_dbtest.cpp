@@ -179,6 +179,29 @@ TEST_CASE("a full spill space stops the daemon with the remedy, and nothing is l
   setup.check_equal();
 }
 
+TEST_CASE("with streaming off, the server keeps a large transaction until its commit") {
+  headgate::test::MirrorOptions options = Streaming::options({});
+  MirrorSetup setup(kTables, options);
+  PgSession source(setup.source().conninfo());
+  source.execute(
+      "CREATE TABLE public.items (id integer PRIMARY KEY, t text);"
+      "CREATE TABLE public.other (id integer PRIMARY KEY, t text)");
+  PipelineConfig config = setup.config();
+  config.source_keys.push_back("streaming: off");
+  config.sinks = {postgres_sink("server", setup.sink().conninfo())};
+  Daemon daemon(setup.folder(), config, "whole");
+  daemon.start();
+  daemon.wait_ready();
+  source.execute(insert("items", 1, 5000));
+  PgSession sink(setup.sink().conninfo());
+  daemon.wait_until("the rows", 30s,
+                    [&] { return sink.value("SELECT count(*) FROM public.items") == "5000"; });
+  const std::string of_slot = " FROM pg_stat_replication_slots WHERE slot_name = 'headgate_test'";
+  daemon.wait_until("the server to count", 30s,
+                    [&] { return source.value("SELECT spill_txns > 0" + of_slot) == "t"; });
+  CHECK(source.value("SELECT stream_txns" + of_slot) == "0");
+}
+
 TEST_CASE("with origin none, what the source has received by replication stays out") {
   headgate::test::MirrorOptions options = Streaming::options({});
   MirrorSetup setup(kTables, options);

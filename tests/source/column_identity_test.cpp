@@ -354,6 +354,34 @@ TEST_CASE("no identification is wrong when one statement is all that may be ahea
   CHECK(tally.found > 20 * tally.unknown);
 }
 
+TEST_CASE("what was seen of a table's storage survives a restart, its partitions' too") {
+  SeenColumns seen;
+  seen.saw_storage(kTable, 0, 4);
+  seen.saw_storage(20001, 50001, 3);
+  seen.saw_storage(20002, 50002, 5);
+  seen.saw_partitions(kTable, {20001, 20002});
+  const std::string note = seen.storage_note(kTable);
+  CHECK_FALSE(SeenColumns().kept_storage(20001, 4, 50001));
+
+  SeenColumns again;
+  again.recall_storage(kTable, note);
+  CHECK(again.kept_storage(20001, 4, 50001));
+  CHECK_FALSE(again.kept_storage(20001, 3, 50001));  // it came before the storage
+  CHECK_FALSE(again.kept_storage(20001, 4, 50009));  // rewritten since
+  CHECK(again.kept_storage(20002, 6, 50002));
+  CHECK(again.kept_storage(20003, 1, 20003));
+}
+
+TEST_CASE("a note of storages from elsewhere, or half of one, is no reason to fail") {
+  for (const std::string note :
+       {"", "5", "5 6", "5 6 7", "5 6 7 8", " 5 6", "5  6", "5 6 ", "x", "5 y", "99999999999 1"}) {
+    INFO(note);
+    SeenColumns seen;
+    seen.recall_storage(kTable, note);
+    CHECK(seen.kept_storage(kTable, 7, 5) == (note.starts_with("5 6")));
+  }
+}
+
 TEST_CASE("no identification is wrong while no name goes from one column to another") {
   const auto seed = GENERATE(range<std::uint64_t>(1, 6));
   const unsigned window = GENERATE(2u, 3u, 6u);

@@ -28,10 +28,9 @@ std::string key_names(const ScriptTable& table) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-// Not with REPLICA IDENTITY FULL: then the key is not in the log, and a daemon that is behind takes
-// the one of the catalog as it is by then.
 bool may_change_key(const ScriptTable& table) {
-  return table.identity == Identity::kPrimaryKey && !table.referenced && table.partitions.empty();
+  const bool any_key = table.identity == Identity::kPrimaryKey || table.identity == Identity::kFull;
+  return any_key && !table.referenced && table.partitions.empty();
 }
 
 }  // namespace
@@ -96,6 +95,7 @@ std::string ScriptDdl::add_column(ScriptTable& table) {
                                 quote_identifier(column.name), column.type);
   if (random_.chance(60)) {
     column.has_default = true;
+    column.had_default = true;
     column.not_null = random_.chance(40);
     sql += " DEFAULT " + constant_of(column.type, random_) + (column.not_null ? " NOT NULL" : "");
   }
@@ -268,7 +268,7 @@ std::string ScriptDdl::replace_key(ScriptTable& table) {
 }
 
 std::string ScriptDdl::change_identity(ScriptTable& table) {
-  if (table.primary_key.empty() || !table.partitions.empty()) {
+  if (table.primary_key.empty() || !table.partitions.empty() || table.only_appended()) {
     return {};
   }
   const std::string alter = fmt::format("ALTER TABLE {} REPLICA IDENTITY ", table.sql_name());
@@ -333,23 +333,27 @@ std::string ScriptDdl::alter_partitions(ScriptTable& table) {
         table.sql_name(), key_names(table), partition.from, key_names(table), partition.to,
         table.sql_name(), name);
   }
-  if (table.has_fresh_column()) {
+  if (table.has_fresh_default()) {
     return {};  // older partitions hold a default that the new one does not
   }
+  const bool whole_rows = table.identity == Identity::kFull || random_.chance(40);
+  const auto identity = [&](const std::string& of) {
+    return whole_rows ? fmt::format("; ALTER TABLE {} REPLICA IDENTITY FULL", of) : std::string{};
+  };
   if (!partition.attached) {
     partition.attached = true;
     // It has missed what was done to the others meanwhile.
     return fmt::format(
-        "DROP TABLE {0}; CREATE TABLE {0} (LIKE {1} INCLUDING ALL);"
+        "DROP TABLE {0}; CREATE TABLE {0} (LIKE {1} INCLUDING ALL){3};"
         "ALTER TABLE {1} ATTACH PARTITION {0} {2}",
-        name, table.sql_name(), bounds);
+        name, table.sql_name(), bounds, identity(name));
   }
   const std::int64_t from = table.partitions.back().to;
   const std::int64_t width = partition.to - partition.from;
   table.partitions.push_back({new_name("part"), from, from + width, true});
-  return fmt::format("CREATE TABLE parts.{} PARTITION OF {} FOR VALUES FROM ({}) TO ({})",
-                     quote_identifier(table.partitions.back().name), table.sql_name(), from,
-                     from + width);
+  const std::string made = "parts." + quote_identifier(table.partitions.back().name);
+  return fmt::format("CREATE TABLE {} PARTITION OF {} FOR VALUES FROM ({}) TO ({}){}", made,
+                     table.sql_name(), from, from + width, identity(made));
 }
 
 std::string ScriptDdl::create_index(ScriptTable& table) {

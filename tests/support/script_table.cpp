@@ -118,6 +118,11 @@ bool ScriptTable::has_fresh_column() const {
                      [](const ScriptColumn& column) { return column.fresh; });
 }
 
+bool ScriptTable::has_fresh_default() const {
+  return std::any_of(columns.begin(), columns.end(),
+                     [](const ScriptColumn& column) { return column.fresh && column.had_default; });
+}
+
 bool ScriptTable::has_gap() const {
   return gap_at_end || std::any_of(columns.begin(), columns.end(),
                                    [](const ScriptColumn& column) { return column.after_gap; });
@@ -194,6 +199,7 @@ std::vector<ScriptTable> script_tables(ScriptRandom& random) {
   maker.add(Identity::kFull, {random.pick(key_types())});
   maker.add(Identity::kFull, {});
   maker.add(Identity::kNothing, {});
+  maker.add(Identity::kNothing, {random.pick(key_types())});
 
   ScriptTable& generated = maker.add(Identity::kPrimaryKey, {"bigint"});
   ScriptColumn column = maker.plain_column();
@@ -201,13 +207,16 @@ std::vector<ScriptTable> script_tables(ScriptRandom& random) {
   column.generated = true;
   generated.columns.insert(generated.columns.begin() + 1, column);
 
-  ScriptTable& parted = maker.add(Identity::kPrimaryKey, {"integer"});
-  for (int i = 0; i < 3; ++i) {
-    parted.partitions.push_back(
-        {fmt::format("part {}", i), i * kPartitionWidth, (i + 1) * kPartitionWidth, true});
-  }
-  for (ScriptColumn& each : parted.columns) {
-    each.pinned = each.pinned || each.key;
+  for (const Identity identity : {Identity::kPrimaryKey, Identity::kFull}) {
+    ScriptTable& parted = maker.add(identity, {"integer"});
+    for (int i = 0; i < 3; ++i) {
+      parted.partitions.push_back({fmt::format("part {}.{}", tables.size(), i), i * kPartitionWidth,
+                                   (i + 1) * kPartitionWidth, true,
+                                   identity == Identity::kFull || i == 1});
+    }
+    for (ScriptColumn& each : parted.columns) {
+      each.pinned = each.pinned || each.key;
+    }
   }
 
   ScriptTable& parent = maker.add(Identity::kPrimaryKey, {"integer"});
@@ -239,16 +248,29 @@ std::string create_sql(const ScriptTable& table, const std::vector<ScriptTable>&
     sql += fmt::format(" PARTITION BY RANGE ({})", key);
   }
   sql += ";";
+  const auto identify = [&](const std::string& name, const char* identity) {
+    sql += fmt::format(" ALTER TABLE {} REPLICA IDENTITY {};", name, identity);
+  };
+  const bool whole_rows = table.identity == ScriptTable::Identity::kFull;
   for (const ScriptPartition& partition : table.partitions) {
-    sql += fmt::format(" CREATE TABLE parts.{} PARTITION OF {} FOR VALUES FROM ({}) TO ({});",
-                       quote_identifier(partition.name), table.sql_name(), partition.from,
-                       partition.to);
+    const std::string name = "parts." + quote_identifier(partition.name);
+    sql += fmt::format(" CREATE TABLE {} PARTITION OF {} FOR VALUES FROM ({}) TO ({});", name,
+                       table.sql_name(), partition.from, partition.to);
+    if (partition.whole_rows) {
+      identify(name, "FULL");
+    }
   }
   if (!table.partitions.empty()) {
-    sql += fmt::format(" CREATE TABLE parts.others PARTITION OF {} DEFAULT;", table.sql_name());
+    const std::string name = "parts." + quote_identifier(table.partitions.front().name + " others");
+    sql += fmt::format(" CREATE TABLE {} PARTITION OF {} DEFAULT;", name, table.sql_name());
+    if (whole_rows) {
+      identify(name, "FULL");
+    }
   }
-  if (table.identity == ScriptTable::Identity::kFull) {
-    sql += fmt::format(" ALTER TABLE {} REPLICA IDENTITY FULL;", table.sql_name());
+  if (whole_rows) {
+    identify(table.sql_name(), "FULL");
+  } else if (table.only_appended() && !table.primary_key.empty()) {
+    identify(table.sql_name(), "NOTHING");
   }
   if (!table.identity_index.empty()) {
     sql += fmt::format(

@@ -18,6 +18,7 @@ struct ScriptColumn {
   std::string type;  // one of value_types()
   bool not_null = false;
   bool has_default = false;
+  bool had_default = false;  // when it came, so that older rows hold it
 
   bool key = false;        // of the key that the table's rows are told apart by
   bool identity = false;   // of the replica identity's index
@@ -39,6 +40,9 @@ struct ScriptPartition {
   std::int64_t from = 0;
   std::int64_t to = 0;
   bool attached = true;
+  // Its rows are told apart by all their columns, however those of the table are. (One that is made
+  // later is left out here.)
+  bool whole_rows = false;
 };
 
 struct ScriptTable {
@@ -47,7 +51,7 @@ struct ScriptTable {
     kPrimaryKey,
     kIndex,
     kFull,
-    kNothing,  // no key at all: rows are only ever added
+    kNothing,  // nothing, whether there is a key or not: rows are only ever added
   };
 
   std::string name;  // in schema `shop`
@@ -74,6 +78,7 @@ struct ScriptTable {
   bool only_appended() const { return identity == Identity::kNothing; }
   // Rows hold a default that a rewrite of the table would make the source forget.
   bool has_fresh_column() const;
+  bool has_fresh_default() const;
   bool has_gap() const;
   // A column that was dropped earlier is the neighbour of this one.
   bool is_beside_gap(const ScriptColumn& column) const;

@@ -59,7 +59,7 @@ std::vector<ValueType> all_types() {
       {.name = "numeric(5,-2)", .literals = {"1234500", "-49"}},
       {.name = "real",
        .literals = {"NaN", "Infinity", "-Infinity", "-0", "1e-45", "3.4028235e38", "0.1",
-                    "16777217"}},
+                    "2097151.9"}},
       {.name = "double precision",
        .literals = {"NaN", "Infinity", "-Infinity", "-0", "5e-324", "1.7976931348623157e308", "0.1",
                     "123456789.12345679"},
@@ -82,7 +82,7 @@ std::vector<ValueType> all_types() {
       {.name = "character(8)",
        .literals = {"", "ab", "12345678", "a   b"},
        .key = "(({0})::text)::character(8)"},
-      {.name = "\"char\"", .literals = {"x"}},
+      {.name = "\"char\"", .literals = {"x", ""}},
       {.name = "name", .literals = {"pg_catalog", ""}},
       {.name = "bytea",
        .literals = {"", "\\x00", "\\x00ff5c27225c5c", "\\xdeadbeef"},
@@ -149,7 +149,7 @@ std::vector<ValueType> all_types() {
       {.name = "app.mood", .literals = {"sad", "it''s ok"}},
       {.name = "app.mood[]", .literals = {"{sad,NULL}"}},
       {.name = "app.small_text", .literals = {"abc", ""}},
-      {.name = "app.pair", .literals = {"(1,\"a b\")", "(2,\"\")"}},
+      {.name = "app.pair", .literals = {"(1,\"a b\")", "(2,\"\")", "(,)", "(,x)"}},
   };
 }
 

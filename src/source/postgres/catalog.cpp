@@ -107,40 +107,31 @@ const char* not_generated(int server_version) {
   return server_version >= 120000 ? "a.attgenerated = ''" : "true";
 }
 
-// From 18 on an update of table `c` is refused when its identity has a generated column that is not
-// published, as in a publication that we make; before, such a column counted for nothing.
-std::string identity_is_generated(int server_version) {
-  if (server_version < 180000) {
-    return "false";
-  }
-  return "EXISTS (SELECT 1 FROM pg_attribute g WHERE g.attrelid = c.oid AND g.attnum > 0 "
-         "  AND NOT g.attisdropped AND g.attgenerated <> '' AND (c.relreplident = 'f' "
-         "  OR EXISTS (SELECT 1 FROM pg_index gi WHERE gi.indrelid = c.oid "
-         "    AND g.attnum = ANY (gi.indkey::int2[]) AND CASE c.relreplident "
-         "    WHEN 'i' THEN gi.indisreplident WHEN 'd' THEN gi.indisprimary ELSE false END)))";
+// A column about the partitions, however deep, of the partitioned table `c`: the first one that
+// meets a condition on its row `p` of pg_class. What counts at an update is the partition that
+// holds the row.
+std::string first_partition(const std::string& condition) {
+  return fmt::format(
+      "(SELECT min(pn.nspname || '.' || p.relname) FROM pg_partition_tree(c.oid) AS t "
+      "JOIN pg_class p ON p.oid = t.relid JOIN pg_namespace pn ON pn.oid = p.relnamespace "
+      "WHERE c.relkind = 'p' AND t.isleaf AND t.relid <> c.oid AND ({}))",
+      condition);
 }
 
-// Two columns about the partitions, however deep, of the partitioned table `c`. The identity that
-// counts at an update is that of the partition that holds the row, and none is inherited but the
-// primary key. Where it is not the table's, the old row that is sent says nothing of the table's
-// key, or nothing is sent since the server refuses the update.
-std::string partition_columns() {
-  const auto first = [](const std::string& condition) {
-    return fmt::format(
-        "(SELECT min(pn.nspname || '.' || p.relname) FROM pg_partition_tree(c.oid) AS t "
-        "JOIN pg_class p ON p.oid = t.relid JOIN pg_namespace pn ON pn.oid = p.relnamespace "
-        "WHERE c.relkind = 'p' AND t.isleaf AND t.relid <> c.oid AND ({}))",
-        condition);
-  };
-  return first("p.relkind = 'f' OR p.relpersistence <> 'p'") + ", " +
-         first(
+// The columns of CatalogTable about partitions. No identity is inherited but the primary key. Where
+// a partition's is not the table's, the old row that is sent says nothing of the table's key, or
+// nothing is sent since the server refuses the update.
+std::string partition_columns(int server_version, const std::string& sent) {
+  return first_partition("p.relkind = 'f' OR p.relpersistence <> 'p'") + ", " +
+         first_partition(
              "p.relreplident <> 'f' AND CASE c.relreplident "
              "WHEN 'd' THEN p.relreplident <> 'd' "
              "WHEN 'i' THEN NOT EXISTS (SELECT 1 FROM pg_index own JOIN pg_index root "
              "  ON pg_partition_root(own.indexrelid) = pg_partition_root(root.indexrelid) "
              "  WHERE p.relreplident = 'i' AND own.indrelid = p.oid AND own.indisreplident "
              "  AND root.indrelid = c.oid AND root.indisreplident) "
-             "ELSE c.relreplident = 'f' END");
+             "ELSE c.relreplident = 'f' END") +
+         ", " + first_partition(unsent_identity(server_version, "p", sent));
 }
 
 }  // namespace
@@ -155,8 +146,12 @@ pq::ConnectOptions session_options(const Options& options) {
   return session;
 }
 
-std::vector<CatalogTable> list_tables(pq::Connection& connection) {
+std::vector<CatalogTable> list_tables(pq::Connection& connection, const std::string& publication) {
   const int version = connection.server_version();
+  const std::string sent = fmt::format(
+      "EXISTS (SELECT 1 FROM pg_publication_tables s WHERE s.pubname = {} AND g.attname = ANY "
+      "(s.attnames) AND s.schemaname = n.nspname AND s.tablename = c.relname)",
+      connection.quote_literal(publication));
   // Before 13 a partitioned table cannot be published, only its partitions.
   const bool roots = version >= 130000;
   // relreplident 'd' needs a primary key that is immediate; 'i' a replica-identity index.
@@ -178,8 +173,9 @@ std::vector<CatalogTable> list_tables(pq::Connection& connection) {
           "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
           "WHERE c.relkind IN ({}) AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' "
           "ORDER BY n.nspname, c.relname",
-          identity_is_generated(version), not_generated(version),
-          roots ? partition_columns() : "NULL, NULL", roots ? "'r', 'p'" : "'r'"),
+          unsent_identity(version, "c", sent), not_generated(version),
+          roots ? partition_columns(version, sent) : "NULL, NULL, NULL",
+          roots ? "'r', 'p'" : "'r'"),
       "list the tables");
   std::vector<CatalogTable> tables;
   for (int row = 0; row < rows.rows(); ++row) {
@@ -197,9 +193,24 @@ std::vector<CatalogTable> list_tables(pq::Connection& connection) {
     table.has_columns = rows.boolean(row, 11);
     table.unlogged_partition = rows.text(row, 12);
     table.odd_partition = rows.text(row, 13);
+    table.unsent_partition = rows.text(row, 14);
     tables.push_back(std::move(table));
   }
   return tables;
+}
+
+std::string unsent_identity(int server_version, std::string_view table, std::string_view sent) {
+  if (server_version < 180000) {
+    return "false";
+  }
+  return fmt::format(
+      "EXISTS (SELECT 1 FROM pg_attribute g WHERE g.attrelid = {0}.oid AND g.attnum > 0 "
+      "  AND NOT g.attisdropped AND g.attgenerated <> '' AND NOT ({1}) "
+      "  AND ({0}.relreplident = 'f' OR EXISTS (SELECT 1 FROM pg_index gi "
+      "    WHERE gi.indrelid = {0}.oid AND g.attnum = ANY (gi.indkey::int2[]) "
+      "    AND CASE {0}.relreplident WHEN 'i' THEN gi.indisreplident "
+      "    WHEN 'd' THEN gi.indisprimary ELSE false END)))",
+      table, sent);
 }
 
 TableSchema build_schema(pq::Connection& connection, std::uint32_t oid, const TableName& name,

@@ -39,6 +39,7 @@ struct CatalogTable {
   // Of a partitioned table, the name of the first partition that ...
   std::string unlogged_partition;  // ... is in no log: unlogged or foreign; empty: none
   std::string odd_partition;       // ... identifies its rows otherwise than the table; empty: none
+  std::string unsent_partition;    // ... has an identity as of unsent_identity(); empty: none
 };
 
 // A column as the Relation message or the catalog names it, before its type is looked up.
@@ -53,8 +54,15 @@ struct ColumnDescription {
 // every name of a user comes out qualified.
 pq::ConnectOptions session_options(const Options& options);
 
-// All tables of the database but the system's, partitions among them.
-std::vector<CatalogTable> list_tables(pq::Connection& connection);
+// A condition on a row of pg_class under the name `table`: its replica identity has a generated
+// column that is not in the stream. From 18 on the server refuses updates and deletes of a table
+// that is published so; before, such a column counted for nothing. `sent`: a condition on generated
+// column `g`, a row of pg_attribute, under which the publication sends it.
+std::string unsent_identity(int server_version, std::string_view table, std::string_view sent);
+
+// All tables of the database but the system's, partitions among them. Generated columns are in the
+// stream where `publication`, which need not be there, sends them; one that we make does not.
+std::vector<CatalogTable> list_tables(pq::Connection& connection, const std::string& publication);
 
 // The schema that a run of changes of table `oid` describes. Domains become their base types, since
 // their values are the same. The key is the replica identity, or the primary key where the identity

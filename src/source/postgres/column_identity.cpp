@@ -4,6 +4,7 @@
 #include <charconv>
 #include <limits>
 #include <map>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -123,23 +124,34 @@ std::vector<const Attribute*> align(std::uint32_t oid,
 // The values that rows got in columns added to a partitioned table, by the column's name. They are
 // not in the log, and the root has none of its own, so its partitions are asked; whatever became of
 // the root's default since.
-std::map<std::string, ColumnFill> partitions_fills(pq::Connection& connection, std::uint32_t oid) {
+std::map<std::string, ColumnFill> partitions_fills(pq::Connection& connection, std::uint32_t oid,
+                                                   SeenColumns& seen) {
+  // Of partitions that still have the storage they were made with, one row for all that are alike.
   const pq::Result rows = connection.exec(
       "WITH RECURSIVE tree AS (SELECT $1::oid AS relid UNION ALL "
       "  SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON t.relid = i.inhparent) "
       "SELECT DISTINCT a.attname, a.atthasmissing, array_to_string(a.attmissingval, ''), "
       "       NOT a.atthasmissing AND (a.atthasdef OR a.attidentity <> '' "
-      "                                OR y.typdefault IS NOT NULL) "
+      "                                OR y.typdefault IS NOT NULL), "
+      "       moved.oid, moved.relfilenode, moved.attnum, moved.last "
       "FROM tree t JOIN pg_class c ON c.oid = t.relid AND c.relkind = 'r' "
       "JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
-      "JOIN pg_type y ON y.oid = a.atttypid ORDER BY 1",
+      "JOIN pg_type y ON y.oid = a.atttypid "
+      "LEFT JOIN LATERAL (SELECT c.oid, c.relfilenode, a.attnum, (SELECT max(l.attnum) "
+      "  FROM pg_attribute l WHERE l.attrelid = c.oid) AS last WHERE c.relfilenode <> c.oid) moved "
+      "  ON true ORDER BY 1",
       {std::to_string(oid)}, "read the columns of partitions");
+  const auto number = [&](int row, int column) {
+    return static_cast<std::uint32_t>(rows.integer(row, column));
+  };
   std::map<std::string, ColumnFill> fills;
   for (int row = 0; row < rows.rows(); ++row) {
     ColumnFill fill;
     if (rows.boolean(row, 1) && !rows.is_null(row, 2)) {
       fill = {ColumnFill::Kind::kText, rows.text(row, 2)};
-    } else if (rows.boolean(row, 3)) {
+    } else if (rows.boolean(row, 3) ||
+               (!rows.is_null(row, 4) &&
+                !seen.kept_storage(number(row, 4), number(row, 6), number(row, 5)))) {
       fill.kind = ColumnFill::Kind::kUnknown;
     }
     const auto [place, first] = fills.try_emplace(rows.text(row, 0), fill);
@@ -147,6 +159,13 @@ std::map<std::string, ColumnFill> partitions_fills(pq::Connection& connection, s
       place->second = {ColumnFill::Kind::kUnknown, {}};
     }
   }
+  std::set<std::uint32_t> moved;
+  for (int row = 0; row < rows.rows(); ++row) {
+    if (!rows.is_null(row, 4) && moved.insert(number(row, 4)).second) {
+      seen.saw_storage(number(row, 4), number(row, 5), number(row, 7));
+    }
+  }
+  seen.saw_partitions(oid, std::move(moved));
   return fills;
 }
 
@@ -210,7 +229,7 @@ std::vector<Attribute> read_attributes(pq::Connection& connection, std::uint32_t
                      attributes.back().number);
   }
   if (partitioned && has_missing) {
-    const auto fills = partitions_fills(connection, oid);
+    const auto fills = partitions_fills(connection, oid, seen);
     for (Attribute& attribute : attributes) {
       const auto found = fills.find(attribute.name);
       attribute.fill = found == fills.end() ? ColumnFill{} : found->second;  // no partition, no row
@@ -258,23 +277,40 @@ bool SeenColumns::kept_storage(std::uint32_t oid, std::uint32_t number,
          storage->second.columns_to < number;
 }
 
+void SeenColumns::saw_partitions(std::uint32_t oid, std::set<std::uint32_t> partitions) {
+  partitions_.insert_or_assign(oid, std::move(partitions));
+}
+
+// File node and newest attribute of the table itself; and, each behind its own OID, of partitions.
 std::string SeenColumns::storage_note(std::uint32_t oid) const {
   const auto storage = storages_.find(oid);
-  return storage == storages_.end()
-             ? std::string{}
-             : fmt::format("{} {}", storage->second.filenode, storage->second.columns_to);
+  if (storage == storages_.end()) {
+    return {};
+  }
+  std::string note = fmt::format("{} {}", storage->second.filenode, storage->second.columns_to);
+  const auto partitions = partitions_.find(oid);
+  if (partitions != partitions_.end()) {
+    for (const std::uint32_t partition : partitions->second) {
+      const Storage& own = storages_.at(partition);
+      note += fmt::format(" {} {} {}", partition, own.filenode, own.columns_to);
+    }
+  }
+  return note;
 }
 
 void SeenColumns::recall_storage(std::uint32_t oid, const std::string& note) {
-  Storage storage;
-  const char* end = note.data() + note.size();
-  const auto first = std::from_chars(note.data(), end, storage.filenode);
-  if (first.ec != std::errc{} || first.ptr == end) {
-    return;
+  std::vector<std::uint32_t> numbers{oid};
+  const char* at = note.data();
+  const char* const end = at + note.size();
+  while (at < end) {
+    const auto parsed = std::from_chars(at, end, numbers.emplace_back());
+    if (parsed.ec != std::errc{}) {
+      return;
+    }
+    at = parsed.ptr + (parsed.ptr < end ? 1 : 0);
   }
-  const auto second = std::from_chars(first.ptr + 1, end, storage.columns_to);
-  if (second.ec == std::errc{} && second.ptr == end) {
-    storages_.try_emplace(oid, storage);
+  for (std::size_t i = 0; i + 3 <= numbers.size(); i += 3) {
+    storages_.try_emplace(numbers[i], Storage{numbers[i + 1], numbers[i + 2]});
   }
 }
 

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,9 @@ class SeenColumns {
   void saw_storage(std::uint32_t oid, std::uint32_t filenode, std::uint32_t columns_to);
   // True when the table was not rewritten since attribute `number` came.
   bool kept_storage(std::uint32_t oid, std::uint32_t number, std::uint32_t filenode) const;
+  // Partitions of table `oid`, all of whose storages were looked at and are to be noted with its
+  // own.
+  void saw_partitions(std::uint32_t oid, std::set<std::uint32_t> partitions);
   // For TableSchema::source_note, and back.
   std::string storage_note(std::uint32_t oid) const;
   void recall_storage(std::uint32_t oid, const std::string& note);
@@ -69,6 +73,8 @@ class SeenColumns {
     std::uint32_t columns_to = 0;
   };
   std::map<std::uint32_t, Storage> storages_;
+  std::map<std::uint32_t, std::set<std::uint32_t>>
+      partitions_;  // by their root; each has a storage
 };
 
 // All columns that table `oid` has or had, by number.

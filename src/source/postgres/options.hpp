@@ -59,6 +59,8 @@ struct Options {
   // How rows are copied: chunk by chunk beside the stream, or in one go before it.
   bool copy_in_chunks = false;
   CopyOptions chunks{};
+  // What matches `tables` for the first time is published and copied; needs copy_in_chunks.
+  bool copy_new_tables = false;
 
   // A transaction larger than this travels in portions of this size.
   std::size_t portion_bytes = std::size_t{4} * 1024 * 1024;

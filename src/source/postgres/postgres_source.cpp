@@ -11,6 +11,11 @@ PostgresSource::PostgresSource(Options options, const Clock& clock, Logger log)
       chunk_reader_(session_, clock, log),
       chunks_(chunk_reader_, cdc_, clock, session_.options().chunks, log) {}
 
+std::vector<TableSchema> PostgresSource::captured_tables() {
+  return session_.options().copy_new_tables ? session_.captured_tables()
+                                            : std::vector<TableSchema>{};
+}
+
 Capturer& PostgresSource::snapshot() {
   if (session_.options().copy_in_chunks) {
     return chunks_;

@@ -21,6 +21,7 @@ class PostgresSource final : public Source {
   Findings check(const std::vector<SinkStand>& sinks) override { return session_.check(sinks); }
   History prepare(const std::vector<SinkStand>& sinks) override { return session_.prepare(sinks); }
   std::string place() override;
+  std::vector<TableSchema> captured_tables() override;
   bool captures(const TableName& table) const override { return session_.captures(table); }
   void interrupt() noexcept override { session_.interrupt(); }
   void give_up() noexcept override { session_.give_up(); }

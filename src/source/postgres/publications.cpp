@@ -143,11 +143,15 @@ bool published_as_leaves(pq::Connection& connection, const Existing& existing,
 
 // Adds what one publication lacks for `wanted` to the plan.
 void plan_one(pq::Connection& connection, const std::string& name,
-              const std::vector<CatalogTable>& wanted, bool append, bool following,
-              PublicationPlan& plan) {
+              const std::vector<CatalogTable>& wanted, bool append,
+              const std::optional<Following>& following, PublicationPlan& plan) {
+  const bool creates_other = append && !plan.missing.empty();
+  const auto refused = [&](const CatalogTable& table) {
+    return following && (!following->copies_new_tables || following->known.contains(table.oid));
+  };
   const Existing existing = find_publication(connection, name);
   if (!existing.found) {
-    if (append && wanted.empty()) {
+    if (append && wanted.empty() && (following || !creates_other)) {
       return;
     }
     if (following && append) {
@@ -185,7 +189,7 @@ void plan_one(pq::Connection& connection, const std::string& name,
     }
     if (published_as_leaves(connection, existing, table)) {
       leaves = true;
-    } else if (following) {
+    } else if (refused(table)) {
       plan.findings.push_back(uncopied_table(table.name, name));
     } else {
       const std::string foreign = foreign_tables({table});
@@ -213,37 +217,42 @@ void plan_one(pq::Connection& connection, const std::string& name,
 Findings check_identities(pq::Connection& connection, const std::string& name) {
   // What is published is named; the identity that counts is that of the partition that holds the
   // row.
-  const char* partitions = connection.server_version() >= 120000
-                               ? "UNION SELECT t.relid FROM named n "
-                                 "CROSS JOIN LATERAL pg_partition_tree(n.oid) AS t "
-                                 "WHERE n.relkind = 'p' AND t.isleaf"
-                               : "";
+  const int version = connection.server_version();
+  const char* partitions = version >= 120000 ? "UNION SELECT t.relid, n.sent FROM named n "
+                                               "CROSS JOIN LATERAL pg_partition_tree(n.oid) AS t "
+                                               "WHERE n.relkind = 'p' AND t.isleaf"
+                                             : "";
+  const std::string unsent = unsent_identity(version, "c", "g.attname = ANY (r.sent)");
   const pq::Result rows = connection.exec(
       fmt::format(
-          "WITH named AS (SELECT c.oid, c.relkind FROM pg_publication_tables t "
+          "WITH named AS (SELECT c.oid, c.relkind, {} AS sent FROM pg_publication_tables t "
           "  JOIN pg_publication p ON p.pubname = t.pubname AND (p.pubupdate OR p.pubdelete) "
           "  JOIN pg_namespace s ON s.nspname = t.schemaname "
           "  JOIN pg_class c ON c.relnamespace = s.oid AND c.relname = t.tablename "
           "  WHERE t.pubname = $1), "
-          "rows_in AS (SELECT oid FROM named WHERE relkind = 'r' {}) "
-          "SELECT s.nspname, c.relname FROM rows_in r JOIN pg_class c ON c.oid = r.oid "
+          "rows_in AS (SELECT oid, sent FROM named WHERE relkind = 'r' {}) "
+          "SELECT s.nspname, c.relname, {} FROM rows_in r JOIN pg_class c ON c.oid = r.oid "
           "JOIN pg_namespace s ON s.oid = c.relnamespace "
-          "WHERE c.relreplident <> 'f' AND NOT EXISTS (SELECT 1 FROM pg_index i "
+          "WHERE {} OR (c.relreplident <> 'f' AND NOT EXISTS (SELECT 1 FROM pg_index i "
           "  WHERE i.indrelid = c.oid AND i.indisvalid AND CASE c.relreplident "
           "  WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary AND i.indimmediate "
-          "  ELSE false END) ORDER BY s.nspname, c.relname",
-          partitions),
+          "  ELSE false END)) ORDER BY s.nspname, c.relname",
+          version >= 180000 ? "t.attnames" : "NULL::name[]", partitions, unsent, unsent),
       {name}, "look for published tables without an identity");
   const bool all_tables = find_publication(connection, name).all_tables;
   Findings findings;
   for (int row = 0; row < rows.rows(); ++row) {
     const TableName table{rows.text(row, 0), rows.text(row, 1)};
-    const std::string identity =
-        fmt::format("ALTER TABLE {} REPLICA IDENTITY FULL;", quoted(table));
+    const bool generated = rows.boolean(row, 2);
+    const std::string identity = fmt::format("ALTER TABLE {} REPLICA IDENTITY {};", quoted(table),
+                                             generated ? "DEFAULT" : "FULL");
     findings.push_back(Finding::warning(
-        fmt::format("source: publication {} publishes updates of table {}, which has no replica "
-                    "identity: the application's UPDATE and DELETE of it fail",
-                    name, table.to_string()),
+        fmt::format("source: publication {} publishes updates of table {}, {}: the application's "
+                    "UPDATE and DELETE of it fail",
+                    name, table.to_string(),
+                    generated ? "whose replica identity has a generated column that it does not "
+                                "publish"
+                              : "which has no replica identity"),
         all_tables ? identity
                    : fmt::format("ALTER PUBLICATION {} DROP TABLE {}; or {}",
                                  pq::quote_identifier(name), quoted(table), identity)));
@@ -304,8 +313,13 @@ std::string append_name(const std::string& name) {
   return name + "_append";
 }
 
+bool has_publication(pq::Connection& connection, const std::string& name) {
+  return find_publication(connection, name).found;
+}
+
 PublicationPlan plan_publications(pq::Connection& connection, const std::string& name,
-                                  const Selection& selection, bool following) {
+                                  const Selection& selection,
+                                  const std::optional<Following>& following) {
   PublicationPlan plan;
   std::vector<CatalogTable> keyed = selection.keyed;
   std::vector<CatalogTable> appended = selection.appended;
@@ -330,6 +344,8 @@ PublicationPlan plan_publications(pq::Connection& connection, const std::string&
 
   // A user's own publication may hold a keyless table already (FOR ALL TABLES, say).
   std::erase_if(appended, [&](const CatalogTable& table) { return contains(present, table.name); });
+  // Made with the first one even if nothing needs it yet: the log before a publication was made
+  // cannot be decoded for it, so that one that came later would be of no use.
   plan_one(connection, append_name(name), appended, true, following, plan);
   return plan;
 }

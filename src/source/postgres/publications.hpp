@@ -6,6 +6,9 @@
 
 #pragma once
 
+#include <cstdint>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,11 +36,22 @@ struct PublicationPlan {
   Findings findings;
 };
 
-// What has to be done so that `selection` is published under `name`. While `following` (sinks hold
-// a position), nothing is added to an existing publication, since rows that a table holds already
-// would never be copied: such a table is an error.
+bool has_publication(pq::Connection& connection, const std::string& name);
+
+// Sinks hold a position.
+struct Following {
+  // Tables that come now are published, and copied; else they are refused.
+  bool copies_new_tables = false;
+  // OIDs of the tables that sinks have. One of them that is not published has changed without being
+  // in the stream (I7).
+  std::set<std::uint32_t> known{};
+};
+
+// What has to be done so that `selection` is published under `name`. While `following`, a table
+// that is not published yet is a finding where it cannot be copied.
 PublicationPlan plan_publications(pq::Connection& connection, const std::string& name,
-                                  const Selection& selection, bool following);
+                                  const Selection& selection,
+                                  const std::optional<Following>& following);
 
 // What the two publications of `name`, as they are, do to their tables that nobody can want: make
 // the application's own updates fail, or hold two column lists of one table. Names row filters.

@@ -61,6 +61,14 @@ std::optional<Finding> obstacle_of(const CatalogTable& table) {
                     table.odd_partition, name),
         "ALTER TABLE … REPLICA IDENTITY FULL for that partition, or the same for all of them");
   }
+  if (table.has_identity && !table.unsent_partition.empty()) {
+    return Finding::error(
+        fmt::format("source: the replica identity of partition {} of table {} would hold a "
+                    "generated column that is not published: its updates and deletes would fail",
+                    table.unsent_partition, name),
+        fmt::format("ALTER TABLE … REPLICA IDENTITY DEFAULT for that partition; or {}",
+                    leave_out(table)));
+  }
   return std::nullopt;
 }
 

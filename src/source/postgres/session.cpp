@@ -127,7 +127,7 @@ Findings Session::check_server() {
 // The tables to select from. While sinks follow the stream, a table that only a pattern matches and
 // that no publication holds is new: it is not mirrored, and nothing about it may stop the pipeline.
 std::vector<CatalogTable> Session::candidates(bool following, Findings& findings) {
-  const std::vector<CatalogTable> all = list_tables(catalog());
+  const std::vector<CatalogTable> all = list_tables(catalog(), options_.publication);
   // Partitions come and go with their table.
   std::vector<CatalogTable> tables = without_covered_partitions(all, filter_);
   if (!following) {
@@ -145,14 +145,53 @@ std::vector<CatalogTable> Session::candidates(bool following, Findings& findings
     if (is_published || is_named || !filter_.matches(table.name)) {
       return false;
     }
+    const std::string obstacle = why_not_captured(table);
+    if (obstacle.empty()) {
+      return false;
+    }
     findings.push_back(Finding::warning(
-        fmt::format("source: table {} is new and matches a pattern of `tables`, but is not in "
-                    "publication {}: it is not mirrored",
-                    table.name.to_string(), options_.publication),
+        fmt::format("source: table {} is new and matches a pattern of `tables`, but is not "
+                    "mirrored: {}",
+                    table.name.to_string(), obstacle),
         fmt::format("leave it out (\"!{}\") to be rid of this line", table.name.to_string())));
     return true;
   });
   return tables;
+}
+
+// A table that somebody made just now must not stop a pipeline that runs. Empty: nothing forbids
+// it.
+std::string Session::why_not_captured(const CatalogTable& table) {
+  if (!options_.copy_new_tables) {
+    return "it is not in publication " + options_.publication;
+  }
+  Findings findings;
+  const Selection alone = select_tables({table}, filter_, options_.keyless, findings);
+  append(findings, check_rights(catalog(), alone, true));
+  const auto error = std::find_if(findings.begin(), findings.end(), [](const Finding& finding) {
+    return finding.level == Finding::Level::kError;
+  });
+  if (error != findings.end()) {
+    return error->what;
+  }
+  const bool needs_append = !alone.appended.empty();
+  return needs_append && !has_publication(catalog(), append_name(options_.publication))
+             ? "it has no usable key, and publication " + append_name(options_.publication) +
+                   " does not exist"
+             : std::string{};
+}
+
+std::optional<Following> Session::following(const std::vector<SinkStand>& sinks) const {
+  if (sinks.empty()) {
+    return std::nullopt;
+  }
+  Following following{options_.copy_new_tables, {}};
+  for (const SinkStand& sink : sinks) {
+    for (const TableRecord& table : sink.tables) {
+      following.known.insert(table.source.source_id);
+    }
+  }
+  return following;
 }
 
 Findings Session::check(const std::vector<SinkStand>& sinks) {
@@ -221,13 +260,14 @@ Findings Session::check_replication(const std::vector<SinkStand>& sinks) {
 Findings Session::check_tables(const std::vector<SinkStand>& sinks) {
   Findings findings;
   pq::Connection& connection = catalog();
-  const bool following = !sinks.empty();
+  const bool is_following = !sinks.empty();
   const Selection selection =
-      select_tables(candidates(following, findings), filter_, options_.keyless, findings);
-  append(findings, check_rights(connection, selection, !following && options_.copy_rows));
+      select_tables(candidates(is_following, findings), filter_, options_.keyless, findings);
+  append(findings, check_rights(connection, selection,
+                                (!is_following || options_.copy_new_tables) && options_.copy_rows));
   append(findings, check_keyless(connection, selection));
-  append(findings, published_findings(
-                       plan_publications(connection, options_.publication, selection, following)));
+  append(findings, published_findings(plan_publications(connection, options_.publication, selection,
+                                                        following(sinks))));
   append(findings, check_published(connection, options_.publication));
   return findings;
 }
@@ -260,7 +300,7 @@ History Session::prepare(const std::vector<SinkStand>& sinks) {
   const Selection selection =
       select_tables(candidates(!sinks.empty(), known), filter_, options_.keyless, known);
   const PublicationPlan plan =
-      plan_publications(connection, options_.publication, selection, !sinks.empty());
+      plan_publications(connection, options_.publication, selection, following(sinks));
   if (!empty(plan)) {
     create_publications(connection, plan);
     log_->info("publication ready name={} tables={} append_only={}", options_.publication,
@@ -289,9 +329,9 @@ History Session::prepare(const std::vector<SinkStand>& sinks) {
 CreatedSlot Session::create_slot(ReplicationStream& stream) {
   try {
     return stream.create_slot(options_.slot, ReplicationStream::SlotLife::kPermanent,
-                              ReplicationStream::Snapshot::kNone, kSlotPatience);
+                              ReplicationStream::Snapshot::kNone, kSlotPatience, interrupted());
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::kTransient) {
+    if (error.kind() != ErrorKind::kTransient || interrupted().stop_requested()) {
       throw;
     }
     std::string blockers;
@@ -415,8 +455,8 @@ Findings Session::check_history(ReplicationStream& stream, const ServerHistory& 
 std::vector<Session::CopyTable> Session::copy_tables(pq::Connection& connection,
                                                      const std::set<std::uint32_t>* only) {
   Findings findings;
-  const Selection selection =
-      select_tables(list_tables(connection), filter_, options_.keyless, findings);
+  const Selection selection = select_tables(list_tables(connection, options_.publication), filter_,
+                                            options_.keyless, findings);
   const std::vector<PublishedTable> published = published_tables(connection, options_.publication);
   std::vector<CopyTable> copies;
   for (const CatalogTable* table : selection.all()) {
@@ -438,6 +478,25 @@ std::vector<Session::CopyTable> Session::copy_tables(pq::Connection& connection,
     copies.push_back(std::move(copy));
   }
   return copies;
+}
+
+std::vector<TableSchema> Session::captured_tables() {
+  Findings findings;
+  const Selection selection = select_tables(list_tables(catalog(), options_.publication), filter_,
+                                            options_.keyless, findings);
+  const std::vector<PublishedTable> published = published_tables(catalog(), options_.publication);
+  std::vector<TableSchema> tables;
+  for (const CatalogTable* table : selection.all()) {
+    const bool is_published =
+        std::any_of(published.begin(), published.end(),
+                    [&](const PublishedTable& entry) { return entry.name == table->name; });
+    if (is_published) {
+      TableSchema& captured = tables.emplace_back();
+      captured.name = table->name;
+      captured.source_id = table->oid;
+    }
+  }
+  return tables;
 }
 
 // Asked while the stream is read: neither a server that hangs nor somebody's lock on a table may
@@ -513,7 +572,7 @@ bool Session::wants_binary() {
 
 void Session::look_at_tables() {
   std::vector<std::uint32_t> oids;
-  for (const CatalogTable& table : list_tables(catalog())) {
+  for (const CatalogTable& table : list_tables(catalog(), options_.publication)) {
     if (filter_.matches(table.name)) {
       oids.push_back(table.oid);
     }

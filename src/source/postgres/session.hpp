@@ -3,7 +3,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <set>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -24,7 +26,7 @@
 
 namespace headgate::source::postgres {
 
-// Not thread-safe.
+// Not thread-safe but where it says so.
 class Session {
  public:
   Session(Options options, Logger log);
@@ -47,6 +49,10 @@ class Session {
   // check(), then creates publication and slot where they are missing. Returns the history, in
   // which all the sinks may go on: that of their positions, or a successor of it.
   History prepare(const std::vector<SinkStand>& sinks);
+
+  // From any thread: the process ends, so nothing here waits for others any more.
+  void interrupt() noexcept { stop_.request_stop(); }
+  std::stop_token interrupted() const { return stop_.get_token(); }
 
   // Drops the slot if this process has created it.
   void give_up() noexcept;
@@ -98,6 +104,9 @@ class Session {
   // A table with another column has appeared in the stream: text from the next connection on.
   void forbid_binary() { options_.binary = false; }
 
+  // Selected and published: names and OIDs.
+  std::vector<TableSchema> captured_tables();
+
   // What a sink in the same database may not write to.
   bool captures(const TableName& table) const { return filter_.matches(table); }
 
@@ -112,6 +121,8 @@ class Session {
   void log_warnings(const Findings& findings);
   CreatedSlot create_slot(ReplicationStream& stream);
   std::vector<CatalogTable> candidates(bool following, Findings& findings);
+  std::string why_not_captured(const CatalogTable& table);
+  std::optional<Following> following(const std::vector<SinkStand>& sinks) const;
   Findings check_history(ReplicationStream& stream, const ServerHistory& now,
                          const std::vector<SinkStand>& sinks);
   ServerHistory read_history(const SystemIdentity& identity);
@@ -119,6 +130,7 @@ class Session {
   Options options_;
   TableFilter filter_;
   Logger log_;
+  std::stop_source stop_;
   std::unique_ptr<pq::Connection> catalog_;
   History checked_history_;  // by the last check()
   History history_;
