@@ -83,6 +83,7 @@ PipelineParts make_pipeline(const Config& config, const Clock& clock) {
   options.copy_rows = config.snapshot.mode == SnapshotMode::kInitial;
   options.copy_in_chunks = options.copy_rows && config.snapshot.in_chunks;
   options.chunks = config.snapshot.copy;
+  options.copy_new_tables = options.copy_in_chunks && config.copy_new_tables;
   parts.source =
       std::make_unique<source::postgres::PostgresSource>(options, clock, make_logger("source"));
   return parts;

@@ -59,6 +59,7 @@ struct Config {
   // Instead of `source`, where source.type is sqlserver.
   std::optional<source::sqlserver::Options> sqlserver;
   CdcConfig cdc;
+  bool copy_new_tables = true;  // new_tables: snapshot
   SnapshotConfig snapshot;
   SchemaChanges schema_changes = SchemaChanges::kApply;
   std::vector<SinkSettings> sinks;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cctype>
 #include <optional>
 
 #include <fmt/format.h>
@@ -84,16 +85,46 @@ std::optional<std::string> read_decoding_work_mem(const Section& source) {
   return fmt::format("{}kB", *bytes / 1024);
 }
 
+// Of which server's or system's list it is a name is looked at where they can be asked.
+std::string read_time_zone(const Section& source) {
+  const auto zone = source.text("time_zone");
+  if (!zone || zone->value == "server") {
+    return {};
+  }
+  constexpr std::size_t kLengthMax = 128;  // sysname's
+  const bool sound =
+      zone->value.size() <= kLengthMax &&
+      std::all_of(zone->value.begin(), zone->value.end(), [](unsigned char c) {
+        return std::isalnum(c) != 0 ||
+               std::string_view(" /_-+.()").find(static_cast<char>(c)) != std::string_view::npos;
+      });
+  if (!sound) {
+    source.fail("time_zone", fmt::format("{} is no name of a time zone", zone->shown),
+                "as the server has it (W. Europe Standard Time) or as IANA (Europe/Berlin); null "
+                "is what the server says itself");
+    return {};
+  }
+  return zone->value;
+}
+
+// Sessions that we open at a server for one pipeline.
+constexpr std::uint64_t kReadersMax = 32;
+
 // The connection string is ODBC's own affair, and is looked at where the driver is known.
 void read_sqlserver(const Section& source, Config& config) {
   for (const std::string_view key :
-       {"mode", "slot", "publication", "decoding_work_mem", "origin"}) {
+       {"mode", "slot", "publication", "decoding_work_mem", "origin", "streaming"}) {
     if (source.has(key)) {
       source.fail(key, "applies to postgres sources only", "leave the key out");
     }
   }
-  only_null(source, "time_zone", "the server's time zone");
   source::sqlserver::Options options;
+  options.query_mode = source.choice("query_mode", "direct", {"direct", "functions"}) == "functions"
+                           ? source::sqlserver::QueryMode::kFunctions
+                           : source::sqlserver::QueryMode::kDirect;
+  options.readers =
+      static_cast<std::size_t>(source.number("readers", options.readers, {1, kReadersMax}));
+  options.time_zone = read_time_zone(source);
   if (const auto dsn = source.required_text("dsn")) {
     options.connection_string = dsn->value;
   }
@@ -111,6 +142,12 @@ void read_source(const Section& root, Config& config) {
     return;
   }
   only_default_choice(source, "mode", "logical", {"logical", "change_tables"});
+  if (source.choice("query_mode", "direct", {"direct", "functions"}) != "direct") {
+    source.fail("query_mode", "applies to sqlserver sources only", "leave the key out");
+  }
+  if (source.number("readers", 1, {1, kReadersMax}) != 1) {
+    source.fail("readers", "applies to sqlserver sources only", "leave the key out");
+  }
   if (source.has("time_zone")) {
     source.fail("time_zone", "applies to sqlserver sources only",
                 "leave the key out, or write null");
@@ -119,6 +156,7 @@ void read_source(const Section& root, Config& config) {
   config.source.publication = read_publication(source, config);
   config.source.decoding_work_mem = read_decoding_work_mem(source);
   config.source.local_changes_only = source.choice("origin", "any", {"any", "none"}) == "none";
+  config.source.streaming = source.choice("streaming", "on", {"on", "off"}) == "on";
   PostgresLogin login = read_postgres_login(source);
   config.source.conninfo = std::move(login.conninfo);
   config.source.password = std::move(login.password);

@@ -97,7 +97,8 @@ void read_tables(const Section& root, Config& config) {
   const std::string keyless = root.choice("keyless", "append", {"append", "refuse"});
   config.source.keyless = keyless == "append" ? source::postgres::KeylessPolicy::kAppend
                                               : source::postgres::KeylessPolicy::kRefuse;
-  only_default_choice(root, "new_tables", "snapshot", {"snapshot", "ignore"});
+  config.copy_new_tables =
+      root.choice("new_tables", "snapshot", {"snapshot", "ignore"}) == "snapshot";
   const std::string changes = root.choice("schema_changes", "apply", {"apply", "pause", "ignore"});
   config.schema_changes = changes == "pause"    ? SchemaChanges::kPause
                           : changes == "ignore" ? SchemaChanges::kIgnore

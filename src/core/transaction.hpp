@@ -43,6 +43,7 @@ enum class Purpose : std::uint8_t {
 // What a transaction of a copy in chunks says beside its rows.
 struct CopyMark {
   bool initial = false;     // kCopyBegin: for sinks only that hold no position yet
+  bool missing = false;     // kCopyBegin: of the tables, only those that the sink has not
   std::uint64_t chunk = 0;  // kCopyChunk: which one of its table, from 1
   // kCopyChunk: the key of the chunk's last row, as the source prints it: the next one begins
   // behind it. Known in the last portion; empty with `last`.

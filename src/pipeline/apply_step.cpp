@@ -350,7 +350,7 @@ void ApplyStep::write_copy(const Transaction& transaction, const DataSet& data) 
     case Purpose::kCopyBegin:
       for (const SinkConfigPtr& table : data.configs) {
         refuse_captured(*table);
-        copies_.begin(table, options_.existing_rows);
+        copies_.begin(table, options_.existing_rows, transaction.copy.missing);
       }
       return;
     case Purpose::kCopyChunk:

@@ -149,6 +149,10 @@ class Source {
   // REQUIRES: prepare() succeeded.
   virtual std::string place() = 0;
 
+  // The tables whose changes the stream has, under their names and ids at the source; empty where
+  // tables that come later are not copied by themselves. REQUIRES: prepare() succeeded.
+  virtual std::vector<TableSchema> captured_tables() { return {}; }
+
   // Whether changes of `table` would come back: a sink in the same place may not write to it.
   virtual bool captures(const TableName& table) const = 0;
 

@@ -15,6 +15,7 @@ namespace headgate {
 // A fresh copy of these tables; empty: of all.
 struct CopyRequest {
   std::vector<TableName> tables;
+  bool missing_only = false;  // by each sink that has no such table
 };
 
 // Takes wishes from any thread, and gives them to the capture step, which looks for them between

@@ -54,7 +54,11 @@ void Session::open() {
   for (const auto& lane : lanes_) {
     lane->step.adopt(history);
   }
-  runtime_.start_at(start_point());
+  StartPoint start = start_point();
+  if (!start.copy_needed && start.copies.empty()) {
+    start.requested = missing_tables();
+  }
+  runtime_.start_at(start);
   const std::string place = source_.place();
   for (const auto& lane : lanes_) {
     if (!place.empty() && lane->sink.driver->place() == place) {
@@ -62,6 +66,25 @@ void Session::open() {
           [&source = source_](const TableName& table) { return source.captures(table); });
     }
   }
+}
+
+// Tables that came to the configuration, or to the source, since the sinks were copied. A sink that
+// remembers no table at all is of a version that did not.
+std::optional<CopyRequest> Session::missing_tables() const {
+  CopyRequest request{{}, true};
+  for (const TableSchema& table : source_.captured_tables()) {
+    const std::string id = record_id(table);
+    const bool missing = std::any_of(lanes_.begin(), lanes_.end(), [&](const auto& lane) {
+      const TableRecords known = lane->step.known_tables();
+      return !known.empty() && std::none_of(known.begin(), known.end(), [&](const auto& record) {
+        return record_id(record.source) == id;
+      });
+    });
+    if (missing) {
+      request.tables.push_back(table.name);
+    }
+  }
+  return request.tables.empty() ? std::nullopt : std::optional{std::move(request)};
 }
 
 // Behind the oldest position; a sink without one needs what is there already.

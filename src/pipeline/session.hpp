@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -79,6 +80,7 @@ class Session {
   };
 
   StartPoint start_point() const;
+  std::optional<CopyRequest> missing_tables() const;
 
   Source& source_;
   std::vector<std::unique_ptr<Lane>> lanes_;  // one per sink; steps point at their queues

@@ -15,6 +15,10 @@ namespace {
 
 }  // namespace
 
+bool SinkDriver::has_table(const TableName& table) {
+  refuse(table);
+}
+
 TableName SinkDriver::staging_name(const SinkConfig& table) const {
   refuse(table.output.name);
 }

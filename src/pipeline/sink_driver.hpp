@@ -146,6 +146,9 @@ class SinkDriver {
   // was told to keep rows.
   virtual void copy(std::span<const Sink> operations) = 0;
 
+  // Whether there is such a table. REQUIRES: an open transaction.
+  virtual bool has_table(const TableName& table);
+
   // The next five are for a copy in chunks, within begin() … commit() as the others.
 
   // Where the rows of `table` are gathered until all are there: a table of this pipeline and sink

@@ -175,6 +175,7 @@ void SnapshotCapturer::begin(CaptureResult& result, TimePoint deadline) {
   }
   const auto begun = mark_of(Purpose::kCopyBegin, delivered_);
   begun->copy.initial = start_.copy_needed;
+  begun->copy.missing = start_.requested && start_.requested->missing_only;
   for (const Table& table : tables_) {
     begun->involve(table.schema);
   }
@@ -419,7 +420,7 @@ void SnapshotCapturer::end_copy(CaptureResult& result) {
 // Readers have every one of the tables from an earlier copy.
 bool SnapshotCapturer::all_again() const {
   return std::all_of(tables_.begin(), tables_.end(), [&](const Table& table) {
-    return table.progress.again || start_.requested.has_value();
+    return table.progress.again || (start_.requested && !start_.requested->missing_only);
   });
 }
 

@@ -117,7 +117,10 @@ bool TableCopies::wants(const Transaction& transaction, const Position& position
   HEADGATE_CHECK(false, "only transactions of a copy in chunks come here");
 }
 
-void TableCopies::begin(const SinkConfigPtr& table, ExistingRows existing) {
+void TableCopies::begin(const SinkConfigPtr& table, ExistingRows existing, bool missing_only) {
+  if (missing_only && (tables_.knows(*table) || driver_.has_table(table->output.name))) {
+    return;
+  }
   Copied copied{record_of(*table), nullptr};
   copied.record.copy.emplace();
   if (const TableRecord* known = tables_.record_for(*table)) {

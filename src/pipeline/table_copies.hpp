@@ -49,11 +49,12 @@ class TableCopies {
   // Whether `transaction`, of one of the purposes kCopy…, is for a sink at `position`.
   bool wants(const Transaction& transaction, const Position& position) const;
 
-  // Within the driver's transaction, as all that follow. kCopyBegin of `table`.
+  // Within the driver's transaction, as all that follow. kCopyBegin of `table`. `missing_only`: not
+  // where the sink has it.
   //
   // Throws Error{kOperator} when the sink's table cannot take the rows, or holds some and
   // `existing` is kRefuse.
-  void begin(const SinkConfigPtr& table, ExistingRows existing);
+  void begin(const SinkConfigPtr& table, ExistingRows existing, bool missing_only);
 
   // Directs changes to where they belong. Operations that a copy will bring anyway are dropped.
   void route(DataSet& data);

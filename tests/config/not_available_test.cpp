@@ -46,7 +46,6 @@ TEST_CASE("keys whose feature does not exist are refused when they ask for it") 
                    "c.yml:10: " + key + ": not available in this version: " + what};
   };
   check_mistakes({
-      refused("new_tables: ignore", "new_tables", "ignore (only snapshot)"),
       refused("isolation: table", "isolation", "table (only pipeline)"),
       refused("cdc: { gate: timed }", "cdc.gate", "timed (only strict)"),
       refused("cdc: { allow_torn_transactions: true }", "cdc.allow_torn_transactions",

@@ -261,8 +261,9 @@ TEST_CASE("new partitions of a mirrored table are no news, a new table is") {
   const RunResult check = daemon.command({"check"});
   INFO(check.out);
   CHECK(check.status->ok());
-  CHECK(lines(check, "warn").size() == 1);
-  CHECK(says(check.out, "warn  source: table public.fresh is new"));
+  CHECK(lines(check, "warn").empty());
+  CHECK(lines(check, "plan").size() == 1);
+  CHECK(says(check.out, "plan  source: headgate will add public.fresh to publication"));
 
   server.on_source("ALTER PUBLICATION headgate_test SET (publish_via_partition_root = false)");
   const RunResult altered = daemon.command({"check"});

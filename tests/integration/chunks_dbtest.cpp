@@ -242,3 +242,43 @@ TEST_CASE(
             .value("SELECT count(*) FROM pg_class WHERE relname LIKE 'headgate_copy%'") == "0");
   CHECK(daemon.terminate().ok());
 }
+
+TEST_CASE("tables that come later are copied alone, when the daemon starts again") {
+  MirrorSetup setup({"app.*"});
+  Daemon& daemon = setup.daemon();
+  demo::PgSession source(setup.source().conninfo());
+  source.execute(kTables);
+  daemon.start();
+  daemon.wait_ready(120s);
+  REQUIRE(daemon.terminate().ok());
+
+  source.execute(
+      "CREATE TABLE app.later (id int PRIMARY KEY, t text); INSERT INTO app.later SELECT "
+      "i, 'l' || i FROM generate_series(1, 500) i; CREATE TABLE app.log (line text); "
+      "INSERT INTO app.log VALUES ('a'), ('a')");
+  daemon.start();
+  daemon.wait_until("the new tables are copied", 60s,
+                    [&] { return count(daemon.log(), "copy read tables=2 rows=502") == 1; });
+  daemon.wait_ready(60s);
+  source.execute("UPDATE app.later SET t = 'u' WHERE id < 10; INSERT INTO app.log VALUES ('b')");
+  setup.catch_up();
+  std::vector<std::string> names = kNames;
+  names.push_back("app.later");
+  names.push_back("app.log");
+  CHECK(setup.differences(names) == "");
+  const std::string told = daemon.command({"tables"}).out;
+  INFO(told);
+  CHECK(count(told, "streaming") == 2 * 9);
+  CHECK(count(told, "copying") == 0);
+  REQUIRE(daemon.terminate().ok());
+
+  // What was not published for a while has changed unseen.
+  source.execute(
+      "ALTER PUBLICATION headgate_test DROP TABLE app.later; "
+      "DELETE FROM app.later WHERE id = 100");
+  daemon.start();
+  daemon.wait_until("it stops", 60s, [&] { return !daemon.running(); });
+  CHECK_THAT(daemon.log_end(), Catch::Contains("app.later"));
+  daemon.start();
+  CHECK_FALSE(daemon.wait_exit().ok());
+}

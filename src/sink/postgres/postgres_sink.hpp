@@ -38,6 +38,7 @@ class PostgresSink final : public SinkDriver {
   void prepare_copy(const SinkConfig& table, ExistingRows existing) override;
   void write(std::span<const Sink> operations) override;
   void copy(std::span<const Sink> operations) override;
+  bool has_table(const TableName& table) override;
   TableName staging_name(const SinkConfig& table) const override;
   void check_copy_target(const SinkConfig& table, ExistingRows existing) override;
   void drop_staging(const TableName& staging) override;

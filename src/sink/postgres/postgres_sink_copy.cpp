@@ -15,13 +15,6 @@
 namespace headgate::sink::postgres {
 namespace {
 
-bool is_there(pq::Connection& connection, const TableName& name) {
-  return connection
-      .exec("SELECT to_regclass($1) IS NOT NULL", {quoted_table(name)},
-            "look up table " + name.to_string())
-      .boolean(0, 0);
-}
-
 bool has_rows(pq::Connection& connection, const TableName& name) {
   return connection
       .exec(fmt::format("SELECT EXISTS (SELECT 1 FROM {})", quoted_table(name)),
@@ -82,12 +75,19 @@ std::string insert_all(const SinkConfig& table, const TargetTable& target,
 
 }  // namespace
 
+bool PostgresSink::has_table(const TableName& table) {
+  return connection_
+      ->exec("SELECT to_regclass($1) IS NOT NULL", {quoted_table(table)},
+             "look up table " + table.to_string())
+      .boolean(0, 0);
+}
+
 TableName PostgresSink::staging_name(const SinkConfig& table) const {
   return {table.output.name.schema, staging_table(options_.pipeline, options_.name, table.output)};
 }
 
 void PostgresSink::check_copy_target(const SinkConfig& table, ExistingRows existing) {
-  if (!is_there(*connection_, table.output.name)) {
+  if (!has_table(table.output.name)) {
     return;
   }
   open_target_table(*connection_, table, MissingTable::kRefuse);
@@ -121,7 +121,7 @@ void PostgresSink::copy_chunk(std::span<const Sink> operations, bool meets_rows)
 void PostgresSink::take_staging(const SinkConfig& table, const TableName& staging,
                                 ExistingRows existing) {
   const TableName& name = table.output.name;
-  if (!is_there(*connection_, name)) {
+  if (!has_table(name)) {
     rename_staging(staging, name);
     return;
   }

@@ -65,6 +65,10 @@ std::string insert_all(const SinkConfig& table, const TableName& staging) {
 
 }  // namespace
 
+bool SqliteSink::has_table(const TableName& table) {
+  return read_catalog(*connection_, table.table).has_value();
+}
+
 TableName SqliteSink::staging_name(const SinkConfig& table) const {
   return {"", staging_table(options_.pipeline, options_.name, table.output)};
 }
@@ -76,7 +80,7 @@ bool SqliteSink::has_rows(const TableName& table) {
 
 void SqliteSink::check_copy_target(const SinkConfig& table, ExistingRows existing) {
   check_distinct_name(table);
-  if (!read_catalog(*connection_, table.output.name.table)) {
+  if (!has_table(table.output.name)) {
     return;
   }
   ensure_table(*connection_, table.output, MissingTable::kRefuse);
@@ -115,7 +119,7 @@ void SqliteSink::copy_chunk(std::span<const Sink> operations, bool meets_rows) {
 
 void SqliteSink::take_staging(const SinkConfig& table, const TableName& staging,
                               ExistingRows existing) {
-  if (!read_catalog(*connection_, table.output.name.table)) {
+  if (!has_table(table.output.name)) {
     run_ddl(fmt::format("ALTER TABLE {} RENAME TO {}", quoted(staging),
                         quote_identifier(table.output.name.table)));
     return;
