@@ -1,9 +1,9 @@
 #include "source/sqlserver/capture_instances.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <map>
-#include <string_view>
+#include <set>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -21,13 +21,27 @@ std::optional<LSN> lsn_of(odbc::Statement& rows, std::size_t column) {
 
 using ByChangeTable = std::map<std::int64_t, CaptureInstance>;
 
+// Both times in one text: the change table is altered by the capture process when a type was
+// changed, the source table by whoever alters it. Only ever compared for equality.
+constexpr const char* kModified =
+    "CONVERT(varchar(30), c.modify_date, 126), CONVERT(varchar(30), s.modify_date, 126) ";
+constexpr const char* kFromInstances =
+    "FROM cdc.change_tables t LEFT JOIN sys.objects c ON c.object_id = t.object_id "
+    "LEFT JOIN sys.objects s ON s.object_id = t.source_object_id";
+
+std::string modified_of(odbc::Statement& rows, std::size_t column) {
+  return rows.text(column) + " " + rows.text(column + 1);
+}
+
 ByChangeTable read_headers(odbc::Connection& connection) {
   odbc::Statement rows(connection, "read cdc.change_tables");
   // OBJECT_SCHEMA_NAME and OBJECT_NAME follow a renamed table.
   rows.execute(
-      "SELECT capture_instance, object_id, source_object_id, "
-      "OBJECT_SCHEMA_NAME(source_object_id), OBJECT_NAME(source_object_id), "
-      "CONVERT(varchar(30), create_date, 126), start_lsn FROM cdc.change_tables");
+      fmt::format("SELECT t.capture_instance, t.object_id, t.source_object_id, "
+                  "OBJECT_SCHEMA_NAME(t.source_object_id), OBJECT_NAME(t.source_object_id), "
+                  "CONVERT(varchar(30), t.create_date, 126), t.start_lsn, t.role_name, "
+                  "t.index_name, CONVERT(int, t.supports_net_changes), {}{}",
+                  kModified, kFromInstances));
   ByChangeTable instances;
   while (rows.next()) {
     CaptureInstance instance;
@@ -37,6 +51,10 @@ ByChangeTable read_headers(odbc::Connection& connection) {
     instance.table = {rows.text(3), rows.text(4)};
     instance.create_date = rows.text(5);
     instance.start_lsn = lsn_of(rows, 6);
+    instance.role_name = rows.text(7);
+    instance.index_name = rows.text(8);
+    instance.supports_net_changes = !rows.is_null(9) && rows.integer(9) != 0;
+    instance.modified = modified_of(rows, 10);
     const std::int64_t id = instance.change_table;
     instances.emplace(id, std::move(instance));
   }
@@ -50,12 +68,12 @@ void read_columns(odbc::Connection& connection, ByChangeTable& instances) {
   rows.execute(
       "SELECT cc.object_id, cc.column_name, cc.column_id, cc.column_ordinal, "
       "CASE WHEN t.is_assembly_type = 1 OR b.name IS NULL THEN t.name ELSE b.name END, "
-      "c.max_length, c.precision, c.scale, t.is_assembly_type "
+      "c.max_length, c.precision, c.scale, t.is_assembly_type, CONVERT(int, cc.is_computed) "
       "FROM cdc.captured_columns cc "
       "JOIN sys.columns c ON c.object_id = cc.object_id AND c.name = cc.column_name "
       "JOIN sys.types t ON t.user_type_id = c.user_type_id "
       "LEFT JOIN sys.types b ON b.user_type_id = c.system_type_id "
-      "WHERE cc.is_computed = 0 ORDER BY cc.object_id, cc.column_ordinal");
+      "ORDER BY cc.object_id, cc.column_ordinal");
   while (rows.next()) {
     const auto found = instances.find(rows.integer(0));
     if (found == instances.end()) {
@@ -64,6 +82,10 @@ void read_columns(odbc::Connection& connection, ByChangeTable& instances) {
     CapturedColumn column;
     column.name = rows.text(1);
     column.column_id = static_cast<std::uint32_t>(rows.integer(2));
+    found->second.newest_column = std::max(found->second.newest_column, column.column_id);
+    if (!rows.is_null(9) && rows.integer(9) != 0) {
+      continue;
+    }
     column.ordinal = static_cast<std::size_t>(rows.integer(3));
     column.type.name = rows.text(4);
     column.type.max_length = static_cast<std::int32_t>(rows.integer(5));
@@ -72,6 +94,38 @@ void read_columns(odbc::Connection& connection, ByChangeTable& instances) {
     column.type.clr = rows.integer(8) != 0;
     column.mapping = map_type(column.type);
     found->second.columns.push_back(std::move(column));
+  }
+}
+
+// What the source tables are now: columns that came after an instance, and columns that went.
+void read_source_columns(odbc::Connection& connection, ByChangeTable& instances) {
+  odbc::Statement rows(connection, "read the captured tables' columns");
+  // 189: rowversion.
+  rows.execute(
+      "SELECT t.object_id, s.column_id, s.name, CASE WHEN s.is_nullable = 1 AND "
+      "s.default_object_id = 0 AND s.is_identity = 0 AND s.system_type_id <> 189 "
+      "THEN 1 ELSE 0 END, CONVERT(int, s.is_computed) "
+      "FROM cdc.change_tables t JOIN sys.columns s ON s.object_id = t.source_object_id "
+      "ORDER BY t.object_id, s.column_id");
+  std::map<std::int64_t, std::set<std::uint32_t>> present;
+  while (rows.next()) {
+    const auto found = instances.find(rows.integer(0));
+    if (found == instances.end()) {
+      continue;
+    }
+    SourceColumn column;
+    column.column_id = static_cast<std::uint32_t>(rows.integer(1));
+    column.name = rows.text(2);
+    column.added_as_null = rows.integer(3) != 0;
+    present[found->first].insert(column.column_id);
+    if (rows.integer(4) == 0) {
+      found->second.source_columns.push_back(std::move(column));
+    }
+  }
+  for (const auto& [id, columns] : present) {
+    for (CapturedColumn& column : instances.at(id).columns) {
+      column.dropped = !columns.contains(column.column_id);
+    }
   }
 }
 
@@ -113,63 +167,42 @@ void read_command_ids(odbc::Connection& connection, ByChangeTable& instances) {
 
 }  // namespace
 
-std::vector<CaptureInstance> read_instances(odbc::Connection& connection) {
+CaptureInstances read_instances(odbc::Connection& connection) {
   ByChangeTable instances = read_headers(connection);
   read_columns(connection, instances);
+  read_source_columns(connection, instances);
   read_keys(connection, instances);
   read_command_ids(connection, instances);
-  std::vector<CaptureInstance> list;
+  CaptureInstances list;
   for (auto& [id, instance] : instances) {
     list.push_back(std::move(instance));
   }
-  std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
+  // By the tables' names, and then by age. The start says nothing of it: clean-up can raise that of
+  // one instance alone.
+  std::sort(list.begin(), list.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.table, a.source_table, a.create_date, a.change_table) <
+           std::tie(b.table, b.source_table, b.create_date, b.change_table);
+  });
   return list;
 }
 
-std::vector<InstanceFloor> read_floors(odbc::Connection& connection) {
+InstanceFloors read_floors(odbc::Connection& connection) {
   odbc::Statement rows(connection, "read cdc.change_tables");
-  rows.execute("SELECT capture_instance, object_id, start_lsn FROM cdc.change_tables");
-  std::vector<InstanceFloor> floors;
+  rows.execute(
+      fmt::format("SELECT t.capture_instance, t.object_id, t.start_lsn, {}{} ORDER BY t.object_id",
+                  kModified, kFromInstances));
+  InstanceFloors floors;
   while (rows.next()) {
-    floors.push_back({rows.text(0), rows.integer(1), lsn_of(rows, 2)});
+    floors.push_back({rows.text(0), rows.integer(1), lsn_of(rows, 2), modified_of(rows, 3)});
   }
   return floors;
 }
 
-TableSchemaPtr schema_of(const CaptureInstance& instance) {
-  auto schema = std::make_shared<TableSchema>();
-  schema->name = instance.table;
-  schema->source_id = static_cast<std::uint32_t>(instance.source_table);
-  if (instance.start_lsn) {
-    schema->source_note = fmt::format("{} {}", instance.change_table, instance.start_lsn->to_hex());
-  }
-  for (const CapturedColumn& captured : instance.columns) {
-    Column column;
-    column.name = captured.name;
-    column.source_id = captured.column_id;
-    column.family = captured.mapping.family;
-    column.native_type = captured.mapping.postgres_type;
-    column.type_oid = captured.mapping.postgres_oid;
-    schema->columns.push_back(std::move(column));
-  }
-  for (const std::size_t place : instance.key) {
-    schema->columns[place].identity = true;
-    schema->columns[place].nullable = false;
-    schema->key.push_back(place);
-  }
-  return schema;
-}
-
-std::optional<InstanceNote> parse_note(const std::string& note) {
-  InstanceNote parsed;
-  const char* end = note.data() + note.size();
-  const auto [stop, failure] = std::from_chars(note.data(), end, parsed.change_table);
-  if (failure != std::errc{} || stop == end) {
-    return std::nullopt;
-  }
-  parsed.start_lsn =
-      LSN::parse(std::string_view(stop + 1, static_cast<std::size_t>(end - stop - 1)));
-  return parsed;
+const CapturedColumn* CaptureInstance::column(std::uint32_t column_id) const {
+  const auto found = std::find_if(
+      columns.begin(), columns.end(),
+      [column_id](const CapturedColumn& candidate) { return candidate.column_id == column_id; });
+  return found == columns.end() ? nullptr : &*found;
 }
 
 std::string quoted(const std::string& name) {
@@ -181,6 +214,14 @@ std::string quoted(const std::string& name) {
     }
   }
   return text + "]";
+}
+
+std::string literal(const std::string& text) {
+  std::string quoted_text = "N'";
+  for (const char c : text) {
+    quoted_text += c == '\'' ? "''" : std::string(1, c);
+  }
+  return quoted_text + "'";
 }
 
 }  // namespace headgate::source::sqlserver

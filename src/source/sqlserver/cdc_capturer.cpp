@@ -9,6 +9,7 @@
 
 #include "base/check.hpp"
 #include "db/odbc/statement.hpp"
+#include "source/sqlserver/capture_instances.hpp"
 
 namespace headgate::source::sqlserver {
 namespace {
@@ -47,21 +48,21 @@ CdcCapturer::CdcCapturer(Session& session, const Clock& clock, Logger log)
 void CdcCapturer::open(const StartPoint& start) {
   stop();
   position_ = start.resume.lsn;
-  std::vector<CaptureInstance> instances = session_.instances();
-  first_lsns_ = session_.first_lsns(instances);
-  session_.verify(position_, instances, first_lsns_);
-
-  std::set<TableName> names;
-  for (CaptureInstance& instance : instances) {
-    names.insert(instance.table);
-    tables_.push_back(std::make_unique<Table>(std::move(instance)));
+  durable_ = position_;
+  pages_ = std::make_unique<PageReaders>(
+      session_.options().readers, [this]() -> odbc::Connection& { return session_.connection(); },
+      [options = session_.options(), history = session_.history()] {
+        auto connection = std::make_unique<odbc::Connection>(session_options(options));
+        if (read_history(*connection) != history) {
+          throw Error{ErrorKind::kReread, "source: a further connection leads to another database"};
+        }
+        return connection;
+      });
+  choose_instances(read_floors(session_.connection()));
+  if (!session_.holds(position_, readings(), floors_)) {
+    throw Error{ErrorKind::kTransient,
+                "source: capture instances were altered while they were read"};
   }
-  const Options& options = session_.options();
-  GateOptions gate;
-  gate.memory_bytes_max = options.gate_bytes_max;
-  spill_space_ = std::make_unique<SpillSpace>(options.spill_folder, options.spill_bytes_max);
-  gate_ = std::make_unique<TransactionBuffer>(
-      clock_, names, gate, options.spill_folder.empty() ? nullptr : spill_space_.get());
   handed_over_ = position_;
   ready_to_ = position_;
   last_advance_ = clock_.now();
@@ -69,10 +70,12 @@ void CdcCapturer::open(const StartPoint& start) {
 }
 
 void CdcCapturer::stop() noexcept {
+  pages_.reset();  // and with it whoever still reads
   ready_.clear();
   window_.reset();
   gathering_.reset();
   tables_.clear();
+  floors_.clear();
   gate_.reset();
   spill_space_.reset();
 }
@@ -88,7 +91,7 @@ CaptureResult CdcCapturer::fetch(const FetchLimits& limits, TimePoint deadline) 
       result.batch_id = BatchContext::make({}, clock_.wall_now()).batch_id;
       return result;
     }
-    if (window_ ? !read_some(deadline) : !begin_window()) {
+    if (window_ ? !read_window(deadline) : !begin_window()) {
       // Nothing more now: the next look at the server is due at next_poll_.
       const TimePoint wake = std::min(deadline, next_poll_);
       if (wake > clock_.now()) {
@@ -119,33 +122,162 @@ bool CdcCapturer::begin_window() {
     }
     return false;
   }
-  window_ = next_window(server, position_, *captured, session_.options().window_transactions_max);
-  begin_reading();
+  // Behind the question how far changes are captured: of what is captured by now, an instance that
+  // is not seen here has nothing yet.
+  if (InstanceFloors floors = read_floors(server); must_choose_again(floors)) {
+    choose_instances(std::move(floors));
+  }
+  LSN end = *captured;
+  for (const auto& table : tables_) {
+    if (table->reading.to) {
+      end = LSN::min(end, *table->reading.to);
+    }
+  }
+  window_ = next_window(server, position_, end, session_.options().window_transactions_max,
+                        session_.time());
+  begun_ = false;
   return true;
+}
+
+bool CdcCapturer::must_choose_again(const InstanceFloors& floors) const {
+  const bool same =
+      std::equal(floors.begin(), floors.end(), floors_.begin(), floors_.end(),
+                 [](const InstanceFloor& a, const InstanceFloor& b) { return a.is_unaltered(b); });
+  return !same || std::any_of(tables_.begin(), tables_.end(), [&](const auto& table) {
+    return table->reading.to && *table->reading.to <= position_;
+  });
+}
+
+// Decides what is read behind position_. REQUIRES: no window; the gate, if there is one, is empty.
+void CdcCapturer::choose_instances(InstanceFloors floors) {
+  // In this order: what is altered between the two is noticed behind the window.
+  floors_ = std::move(floors);
+  std::vector<Reading> chosen = session_.follow(position_);
+  std::vector<std::unique_ptr<Table>> tables;
+  for (Reading& reading : chosen) {
+    const auto before =
+        std::find_if(tables_.begin(), tables_.end(), [&](const std::unique_ptr<Table>& table) {
+          return table->instance().source_table == reading.instance.source_table;
+        });
+    if (before != tables_.end()) {
+      announce((*before)->reading, reading);
+      if (*(*before)->reading.schema == *reading.schema) {
+        reading.schema = (*before)->reading.schema;  // the sinks need not look at it again
+      }
+    }
+    tables.push_back(std::make_unique<Table>(std::move(reading), session_.options().query_mode));
+  }
+  tables_ = std::move(tables);
+  open_gate();
+}
+
+void CdcCapturer::announce(const Reading& before, const Reading& now) const {
+  const std::string table = now.instance.table.to_string();
+  if (before.instance.change_table != now.instance.change_table) {
+    log_->info("capture instance handed over table={} from={} to={} behind={}", table,
+               before.instance.name, now.instance.name, position_.to_string());
+  } else if (now.to && before.to != now.to) {
+    log_->info("capture instance will be handed over table={} from={} behind={}", table,
+               now.instance.name, now.to->to_string());
+  }
+}
+
+// A new one: marks never move back, and what was read in vain is forgotten.
+void CdcCapturer::open_gate() {
+  gate_.reset();
+  const Options& options = session_.options();
+  std::set<TableName> names;
+  for (const auto& table : tables_) {
+    names.insert(table->instance().table);
+    table->marked = {};
+  }
+  GateOptions gate;
+  gate.memory_bytes_max = options.gate_bytes_max;
+  spill_space_ = std::make_unique<SpillSpace>(options.spill_folder, options.spill_bytes_max);
+  gate_ = std::make_unique<TransactionBuffer>(
+      clock_, names, gate, options.spill_folder.empty() ? nullptr : spill_space_.get());
+}
+
+std::vector<Reading> CdcCapturer::readings() const {
+  std::vector<Reading> list;
+  for (const auto& table : tables_) {
+    list.push_back(table->reading);
+  }
+  return list;
 }
 
 void CdcCapturer::begin_reading() {
   odbc::Connection& server = session_.connection();
+  const Options& options = session_.options();
   std::vector<const CaptureInstance*> instances;
   for (const auto& table : tables_) {
-    instances.push_back(&table->instance);
+    instances.push_back(&table->instance());
   }
-  const std::vector<LSN> ends = ends_of(server, instances);
+  // Only the change tables themselves can say it.
+  const bool ends_known = options.query_mode == QueryMode::kDirect;
+  const std::vector<LSN> ends = ends_known ? ends_of(server, instances) : std::vector<LSN>{};
   for (std::size_t i = 0; i < tables_.size(); ++i) {
     Table& table = *tables_[i];
-    if (ends[i] <= window_->from) {
+    if (ends_known && ends[i] <= window_->from) {
       mark(table, window_->to);  // nothing of it is in the window
     } else {
-      table.reader.emplace(server, table.instance, window_->from, window_->to,
-                           session_.options().page_rows);
+      table.reader.emplace(*pages_, table.instance(), options.query_mode, window_->from,
+                           window_->to, options.page_rows);
+      if (pages_->reads_ahead()) {
+        table.reader->ask();
+      }
     }
   }
+}
+
+// As read_some(). What fails because an instance was altered or dropped meanwhile is read again.
+bool CdcCapturer::read_window(TimePoint deadline) {
+  try {
+    if (!begun_) {
+      begin_reading();
+      begun_ = true;
+    }
+    return read_some(deadline);
+  } catch (const Error& error) {
+    const auto* odbc = dynamic_cast<const odbc::OdbcError*>(&error);
+    const bool asked_wrongly = reaction_to(error.kind()) == Reaction::kStop &&
+                               error.kind() != ErrorKind::kPositionLost &&
+                               (odbc == nullptr || !odbc->connection_lost());
+    if (!asked_wrongly || session_.holds(position_, readings(), floors_)) {
+      constexpr std::int32_t kOutOfRange = 313;
+      if (asked_wrongly && odbc != nullptr && odbc->has(kOutOfRange)) {
+        // Nothing is lost: an instance so young that its functions do not answer yet.
+        throw Error{ErrorKind::kTransient, error.what(), error.hint()};
+      }
+      throw;
+    }
+    log_->info("capture instances have changed, window is read again from={} error=\"{}\"",
+               position_.to_string(), error.what());
+    give_window_up();
+    return true;
+  }
+}
+
+void CdcCapturer::give_window_up() {
+  pages_->cancel();
+  window_.reset();
+  gathering_.reset();
+  next_poll_ = clock_.now();
+  choose_instances(read_floors(session_.connection()));  // says what is lost, if anything is
 }
 
 // Reads on for a while; ends the window when nothing is left of it. False when it had to stop
 // before that.
 bool CdcCapturer::read_some(TimePoint deadline) {
-  while (Table* table = next_table()) {
+  while (true) {
+    if (!pages_are_here(deadline)) {
+      hand_to_gate();
+      return false;
+    }
+    Table* table = next_table();
+    if (table == nullptr) {
+      break;
+    }
     const LSN commit = table->reader->peek()->key.commit_lsn;
     if (!gathering_ || gathering_->commit_lsn() != commit) {
       begin_transaction(commit);
@@ -158,8 +290,18 @@ bool CdcCapturer::read_some(TimePoint deadline) {
       }
     }
   }
-  end_window();
+  if (!end_window()) {
+    give_window_up();
+  }
   return true;
+}
+
+// The next row of each table is known. What is not there by `deadline` is on its way.
+bool CdcCapturer::pages_are_here(TimePoint deadline) {
+  return std::all_of(tables_.begin(), tables_.end(), [&](const std::unique_ptr<Table>& table) {
+    return !table->reader || table->reader->is_here(Duration::zero()) ||
+           table->reader->is_here(std::max(deadline - clock_.now(), Duration::zero()));
+  });
 }
 
 // The table whose next row comes first; null at the window's end.
@@ -218,24 +360,25 @@ void CdcCapturer::mark(Table& table, const LSN& read_to) {
   if (table.marked < read_to) {
     const auto mapped = window_->transactions.find(read_to);
     gate_->update_table_max_commit_time(
-        table.instance.table,
+        table.instance().table,
         mapped == window_->transactions.end() ? WallTime{} : mapped->second.commit_time, read_to);
     table.marked = read_to;
   }
 }
 
-void CdcCapturer::end_window() {
+// False when what was read is not sure to be all: nothing has left then.
+bool CdcCapturer::end_window() {
   hand_to_gate();
   gathering_.reset();
-  std::vector<CaptureInstance> instances;
   for (const auto& table : tables_) {
     table->reader.reset();
     mark(*table, window_->to);
-    instances.push_back(table->instance);
   }
   // A clean-up that ran while we read raised the floors before it deleted: seen here, before
   // anything of the window leaves.
-  session_.verify(position_, instances, first_lsns_);
+  if (!session_.holds(position_, readings(), floors_)) {
+    return false;
+  }
   for (ReleasedTransaction& released : gate_->get_complete_transactions()) {
     HEADGATE_CHECK(released.whole, "the strict gate lets nothing else go");
     ready_.push_back(std::move(released));
@@ -245,6 +388,7 @@ void CdcCapturer::end_window() {
   ready_to_ = window_->to;
   next_poll_ = clock_.now();  // there may be more at once
   window_.reset();
+  return true;
 }
 
 void CdcCapturer::finish(Transaction& transaction) const {

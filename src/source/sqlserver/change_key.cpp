@@ -19,4 +19,16 @@ LSN increment(const LSN& lsn) {
   return LSN::from_bytes(bytes);
 }
 
+LSN decrement(const LSN& lsn) {
+  std::string bytes(lsn.bytes());
+  HEADGATE_CHECK(bytes.size() == LSN::kSqlServerSize, "a SQL Server LSN has ten bytes");
+  bool borrow = true;
+  for (auto byte = bytes.rbegin(); borrow && byte != bytes.rend(); ++byte) {
+    borrow = *byte == 0;
+    *byte = static_cast<char>(static_cast<unsigned char>(*byte) - 1);
+  }
+  HEADGATE_CHECK(!borrow, "no LSN stands before zero");
+  return LSN::from_bytes(bytes);
+}
+
 }  // namespace headgate::source::sqlserver

@@ -26,4 +26,7 @@ struct ChangeKey {
 // (sys.fn_cdc_increment_lsn), without asking it. REQUIRES: not the greatest of all.
 LSN increment(const LSN& lsn);
 
+// The greatest LSN before `lsn` (sys.fn_cdc_decrement_lsn). REQUIRES: not zero.
+LSN decrement(const LSN& lsn);
+
 }  // namespace headgate::source::sqlserver

@@ -4,50 +4,63 @@
 
 #include <fmt/format.h>
 
-#include "base/check.hpp"
-#include "core/float_text.hpp"
 #include "db/odbc/statement.hpp"
 
 namespace headgate::source::sqlserver {
 namespace {
-
-// Before the data: start_lsn, command_id, seqval, operation, update_mask.
-constexpr std::size_t kMetadataColumns = 5;
 
 // Program-made, so a literal is safe, and it leaves no prepared statement behind.
 std::string literal(const LSN& lsn) {
   return lsn.to_hex();
 }
 
-std::string value_of(odbc::Statement& rows, std::size_t place, const CapturedColumn& column) {
-  switch (column.mapping.fetch) {
-    case odbc::FetchAs::kInteger:
-      return normalised(column.mapping, std::to_string(rows.integer(place)));
-    case odbc::FetchAs::kFloat: {
-      const double number = rows.real(place);
-      return column.type.name == "real" ? float_text(static_cast<float>(number))
-                                        : float_text(number);
-    }
-    case odbc::FetchAs::kPrinted:
-      return normalised(column.mapping, rows.text(place));
-    case odbc::FetchAs::kText:
-    case odbc::FetchAs::kBytes:
-      return rows.text(place);
-  }
-  return {};
+// What stands behind FROM. By functions: all rows from the commit `first` to `last`, the old ones
+// of updates among them; the server checks that the instance has all of that range.
+std::string rows_of(const CaptureInstance& instance, QueryMode mode, const LSN& first,
+                    const LSN& last) {
+  return mode == QueryMode::kDirect ? "[cdc]." + quoted(instance.name + "_CT")
+                                    : fmt::format("[cdc].{}({}, {}, N'all update old')",
+                                                  quoted("fn_cdc_get_all_changes_" + instance.name),
+                                                  literal(first), literal(last));
 }
 
 }  // namespace
 
-ChangeTableReader::ChangeTableReader(odbc::Connection& connection, const CaptureInstance& instance,
-                                     const LSN& from, const LSN& to, std::size_t page_rows)
-    : connection_(connection), instance_(instance), to_(to), page_rows_(page_rows), read_to_(from) {
+bool has_new_rows(odbc::Connection& connection, const CaptureInstance& instance, QueryMode mode,
+                  const LSN& first, const LSN& last) {
+  if (last < first) {
+    return false;
+  }
+  odbc::Statement rows(connection, fmt::format("look into capture instance {}", instance.name));
+  rows.execute(
+      fmt::format("SELECT TOP (1) 1 FROM {} WHERE [__$start_lsn] >= {} AND [__$start_lsn] <= {} "
+                  "AND [__$operation] IN (2, 4)",
+                  rows_of(instance, mode, first, last), literal(first), literal(last)));
+  const bool any = rows.next();
+  rows.close();
+  return any;
+}
+
+ChangeTableReader::ChangeTableReader(PageReaders& pages, const CaptureInstance& instance,
+                                     QueryMode mode, const LSN& from, const LSN& to,
+                                     std::size_t page_rows)
+    : pages_(pages),
+      instance_(instance),
+      mode_(mode),
+      to_(to),
+      page_rows_(page_rows),
+      read_to_(from) {
   last_.commit_lsn = from;
+  // A function refuses what lies before the instance's start, where there is nothing.
+  if (mode == QueryMode::kFunctions && (!instance.start_lsn || to < *instance.start_lsn)) {
+    ended_ = true;
+  }
 }
 
 const ChangeRow* ChangeTableReader::peek() {
   if (page_.empty() && !ended_) {
-    read_page();
+    ask();
+    take_page();
   }
   return page_.empty() ? nullptr : &page_.front();
 }
@@ -55,19 +68,27 @@ const ChangeRow* ChangeTableReader::peek() {
 ChangeRow ChangeTableReader::pop() {
   ChangeRow row = std::move(page_.front());
   page_.pop_front();
-  const ChangeRow* next = peek();
-  if (next == nullptr) {
-    read_to_ = to_;
-  } else if (row.key.commit_lsn < next->key.commit_lsn) {
-    read_to_ = row.key.commit_lsn;
-  }
+  popped_ = row.key.commit_lsn;
   return row;
+}
+
+const LSN& ChangeTableReader::read_to() {
+  if (page_.empty()) {
+    read_to_ = ended_ ? to_ : read_to_;
+  } else if (popped_ < page_.front().key.commit_lsn && read_to_ < popped_) {
+    read_to_ = popped_;
+  }
+  return read_to_;
 }
 
 // Ordered as the clustered index is, so that the server need not sort; from there on it is a range
 // of that index. The key's parts are compared one by one, since T-SQL compares no rows.
 std::string ChangeTableReader::statement() const {
-  const bool command_id = instance_.has_command_id;
+  const bool command_id = has_command_id();
+  LSN first = first_page_ ? increment(last_.commit_lsn) : last_.commit_lsn;
+  if (instance_.start_lsn && first < *instance_.start_lsn) {
+    first = *instance_.start_lsn;
+  }
   std::string columns = fmt::format(
       "[__$start_lsn], {}, [__$seqval], [__$operation], "
       "[__$update_mask]",
@@ -91,47 +112,39 @@ std::string ChangeTableReader::statement() const {
         literal(last_.commit_lsn), within);
   }
   return fmt::format(
-      "SELECT TOP ({}) {} FROM [cdc].{} WHERE {} AND [__$start_lsn] <= {} "
+      "SELECT TOP ({}) {} FROM {} WHERE {} AND [__$start_lsn] <= {} "
       "ORDER BY [__$start_lsn], {}[__$seqval], [__$operation]",
-      page_rows_, columns, quoted(instance_.name + "_CT"), behind, literal(to_),
+      page_rows_, columns, rows_of(instance_, mode_, first, to_), behind, literal(to_),
       command_id ? "[__$command_id], " : "");
 }
 
-void ChangeTableReader::read_page() {
-  odbc::Statement rows(connection_, fmt::format("read change table cdc.{}_CT", instance_.name));
-  rows.execute(statement());
-  std::vector<odbc::FetchAs> kinds{odbc::FetchAs::kBytes, odbc::FetchAs::kInteger,
-                                   odbc::FetchAs::kBytes, odbc::FetchAs::kInteger,
-                                   odbc::FetchAs::kBytes};
-  for (const CapturedColumn& column : instance_.columns) {
-    kinds.push_back(column.mapping.fetch);
+void ChangeTableReader::ask() {
+  if (!ended_ && page_.empty() && !asked_) {
+    asked_ = pages_.ask(instance_, statement());
   }
-  rows.fetch_as(std::move(kinds));
-  std::size_t count = 0;
-  while (rows.next()) {
-    ChangeRow& row = page_.emplace_back();
-    row.key.commit_lsn = LSN::from_bytes(rows.bytes(0));
-    row.key.command_id = rows.is_null(1) ? 0 : static_cast<std::int32_t>(rows.integer(1));
-    row.key.sequence = LSN::from_bytes(rows.bytes(2));
-    row.key.operation = static_cast<std::int32_t>(rows.integer(3));
-    row.update_mask = rows.text(4);
-    row.values.reserve(instance_.columns.size());
-    for (std::size_t i = 0; i < instance_.columns.size(); ++i) {
-      const std::size_t place = kMetadataColumns + i;
-      if (rows.is_null(place)) {
-        row.values.emplace_back();
-      } else {
-        row.values.emplace_back(value_of(rows, place, instance_.columns[i]));
-      }
-    }
-    ++count;
+}
+
+bool ChangeTableReader::is_here(Duration longest) {
+  if (!page_.empty() || ended_) {
+    return true;
   }
-  ended_ = count < page_rows_;
+  ask();
+  if (!pages_.await(*asked_, longest)) {
+    return false;
+  }
+  take_page();
+  return true;
+}
+
+void ChangeTableReader::take_page() {
+  page_ = pages_.take(*std::exchange(asked_, nullptr));
+  ended_ = page_.size() < page_rows_;
   first_page_ = false;
   if (!page_.empty()) {
     last_ = page_.back().key;
-  } else {
-    read_to_ = to_;
+  }
+  if (!ended_ && pages_.reads_ahead()) {
+    asked_ = pages_.ask(instance_, statement());
   }
 }
 

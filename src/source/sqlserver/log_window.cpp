@@ -22,25 +22,20 @@ std::optional<LSN> captured_to(odbc::Connection& connection) {
 }
 
 LogWindow next_window(odbc::Connection& connection, const LSN& from, const LSN& captured,
-                      std::size_t transactions_max) {
+                      std::size_t transactions_max, const ServerTime& time) {
   LogWindow window{from, captured, {}};
   odbc::Statement rows(connection, "read cdc.lsn_time_mapping");
-  // tran_id 0x00 marks rows that stand for no transaction. Times are the server's local ones,
-  // without a zone: its present offset takes them to UTC, an hour off across a change of summer
-  // time (they order nothing). In milliseconds, which hold datetime's 1/300 s apart.
+  // tran_id 0x00 marks rows that stand for no transaction.
   rows.execute(fmt::format(
-      "SELECT TOP ({}) start_lsn, tran_id, DATEDIFF_BIG(millisecond, "
-      "CONVERT(datetime2(3), '1970-01-01T00:00:00'), DATEADD(minute, "
-      "-DATEPART(tzoffset, SYSDATETIMEOFFSET()), CONVERT(datetime2(3), tran_end_time))) "
-      "FROM cdc.lsn_time_mapping WHERE start_lsn > {} AND start_lsn <= {} "
-      "AND tran_id <> 0x00 ORDER BY start_lsn",
-      transactions_max, from.to_hex(), captured.to_hex()));
+      "SELECT TOP ({}) start_lsn, tran_id, {} FROM cdc.lsn_time_mapping WHERE start_lsn > {} AND "
+      "start_lsn <= {} AND tran_id <> 0x00 ORDER BY start_lsn",
+      transactions_max, time.milliseconds_of("tran_end_time"), from.to_hex(), captured.to_hex()));
   while (rows.next()) {
     const LSN commit = LSN::from_bytes(rows.bytes(0));
     MappedTransaction transaction;
     transaction.id = "0x" + to_hex(rows.bytes(1));
     if (!rows.is_null(2)) {
-      transaction.commit_time = WallTime{std::chrono::milliseconds(rows.integer(2))};
+      transaction.commit_time = time.to_utc(rows.integer(2));
     }
     window.transactions.insert_or_assign(commit, std::move(transaction));
   }

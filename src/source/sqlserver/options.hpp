@@ -11,6 +11,15 @@
 
 namespace headgate::source::sqlserver {
 
+// How the rows of change tables are read.
+enum class QueryMode {
+  // SELECT from the change tables, along their clustered index.
+  kDirect,
+  // cdc.fn_cdc_get_all_changes_…, for logins that may not SELECT from the change tables: the server
+  // checks the gating role, and the range. Slower, and without __$command_id.
+  kFunctions,
+};
+
 struct Options {
   // ODBC's, as the user gave it, and the password from password_file.
   std::string connection_string;
@@ -21,6 +30,13 @@ struct Options {
 
   // How often the server is asked whether something was captured.
   Duration poll_interval = std::chrono::milliseconds(500);
+
+  QueryMode query_mode = QueryMode::kDirect;
+
+  // Connections that read change tables at the same time. One is enough until the tables of a
+  // window wait for the server rather than for us; each further one costs a session, a thread, and
+  // a page of rows more per table.
+  std::size_t readers = 1;
 
   // Transactions in one window, and rows in one page of a change table.
   std::size_t window_transactions_max = 500;
@@ -34,6 +50,19 @@ struct Options {
   // With nothing captured, how often the sinks' positions follow, so that three quiet days do not
   // look like a gap.
   Duration idle_advance_interval = std::chrono::seconds(10);
+
+  // How often the capture process and the clean-up's distance are looked at; how far capturing may
+  // be behind the log, or a sink behind what is captured, before that is a warning, and an error.
+  Duration gap_check_interval = std::chrono::minutes(1);
+  Duration warning_lag = std::chrono::hours(1);
+  Duration critical_lag = std::chrono::hours(6);
+
+  // Where the server's clock stands: a name that the server knows (Windows') or an IANA one. Empty:
+  // what the server says itself.
+  std::string time_zone;
+
+  // The rows that are there already are copied first, which needs more rights than following does.
+  bool copy_rows = false;
 
   // What pending transactions may take in memory, and where the rest of them goes.
   std::size_t gate_bytes_max = std::size_t{64} * 1024 * 1024;

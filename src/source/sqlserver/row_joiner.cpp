@@ -29,6 +29,15 @@ bool RowJoiner::add(ChangeRow row, Transaction& transaction) {
   switch (operation) {
     case Operation::kInsert:
     case Operation::kDelete:
+      if (moves_ && !moves_->follow(row)) {
+        throw Error{
+            ErrorKind::kOperator,
+            fmt::format("source: in transaction {} rows of table {} got keys of one another, and "
+                        "without __$command_id nobody can say in which order",
+                        row.key.commit_lsn.to_string(), instance_.table.to_string()),
+            "read the change tables themselves: source.query_mode: direct, after GRANT SELECT ON "
+            "SCHEMA::[cdc]; where they lack the column, begin again with a new copy"};
+      }
       transaction.add_change(schema_, operation, row_of(row, false, transaction));
       return true;
     case Operation::kUpdateBefore:
@@ -59,11 +68,13 @@ Row RowJoiner::row_of(const ChangeRow& row, bool is_update, Transaction& transac
           column.mapping.fetch == odbc::FetchAs::kBytes ? Value::binary(bytes) : Value::text(bytes);
       continue;
     }
-    const bool old_without = column.mapping.no_old_value &&
+    // What a column held that the source has dropped since, its NULL does not say.
+    const bool old_without = (column.mapping.no_old_value || column.dropped) &&
                              row.key.operation != static_cast<int>(Operation::kInsert) &&
                              row.key.operation != static_cast<int>(Operation::kUpdateAfter);
-    const bool unrecorded = is_update && column.mapping.may_be_unrecorded &&
-                            !is_changed(row.update_mask, column.ordinal);
+    const bool unrecorded =
+        is_update && (column.dropped || (column.mapping.may_be_unrecorded &&
+                                         !is_changed(row.update_mask, column.ordinal)));
     values[i] = unrecorded || old_without ? Value::unchanged() : Value::null();
   }
   return values;

@@ -4,6 +4,8 @@
 
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,8 +17,27 @@
 #include "pipeline/table_filter.hpp"
 #include "source/sqlserver/capture_instances.hpp"
 #include "source/sqlserver/options.hpp"
+#include "source/sqlserver/server_time.hpp"
+#include "source/sqlserver/succession.hpp"
 
 namespace headgate::source::sqlserver {
+
+// Which database this is, by its family and recovery fork: LSNs of another one have no common order
+// with its own. Throws Error{kOperator} when the login may not know.
+History read_history(odbc::Connection& connection);
+
+// One table, as it is read behind a position.
+struct Reading {
+  CaptureInstance instance;
+  TableSchemaPtr schema;
+  // What the sinks' notes say: nothing before this is needed. None: nothing is there yet.
+  std::optional<LSN> since;
+  // The last LSN to be read from this instance; none: as far as anything is captured.
+  std::optional<LSN> to;
+};
+
+// What a connection to the source needs.
+odbc::ConnectOptions session_options(const Options& options);
 
 // Not thread-safe.
 class Session {
@@ -31,38 +52,57 @@ class Session {
   bool connected() const { return connection_ && !connection_->lost(); }
   void disconnect() { connection_.reset(); }
 
-  // Checks server, database, capture and tables without changing anything.
+  // Checks server, database, rights, tables, capture and retention without changing anything.
   Findings check(const std::vector<SinkStand>& sinks);
 
-  // check(), and the history that positions belong to: server and recovery fork of the database.
+  // What of check() following needs, and the history that positions belong to: server and recovery
+  // fork of the database.
   History prepare(const std::vector<SinkStand>& sinks);
   const History& history() const { return history_; }
 
-  // The instances of the captured tables, one per table. Throws Error{kOperator} for a named table
-  // without one.
-  std::vector<CaptureInstance> instances();
+  // How the server's times are read. REQUIRES: prepare() succeeded.
+  const ServerTime& time() const { return time_; }
 
-  // Where each instance (by change table) began when this pipeline first followed it: what the
-  // sinks remember, and for a table that they do not know, where it began when this was first asked
-  // since prepare(). Throws Error{kPositionLost} for an instance that is not the one that was
-  // followed.
-  std::map<std::int64_t, LSN> first_lsns(const std::vector<CaptureInstance>& instances);
+  // The instances of the captured tables, all of each table, from the oldest to the newest. Throws
+  // Error{kOperator} when the login may not see their columns.
+  CaptureInstances instances();
 
-  // Before each read, and after it (I7). Throws Error{kReread} when the database has become another
-  // one, Error{kPositionLost} when `instances` no longer reach back to what follows `position`.
-  // An instance that still begins where first_lsns() says has lost nothing, wherever that is.
-  void verify(const LSN& position, const std::vector<CaptureInstance>& instances,
-              const std::map<std::int64_t, LSN>& first_lsns);
+  // What is read behind `position`: one instance of each captured table.
+  //
+  // Throws Error{kPositionLost} when changes of a table behind `position` are in none: cleaned up,
+  // or gone with their instance. A table that no sink knows, and which prepare() and earlier calls
+  // have not met, begins where its oldest instance does. Also logs columns that no change table
+  // has.
+  std::vector<Reading> follow(const LSN& position);
+
+  // Before anything of a window leaves (I7): the instances are the same as before it, and none of
+  // them was cleaned up beyond what was needed behind `position`. False: read it again, and
+  // follow() tells what is lost. Throws Error{kReread} when the database has become another one.
+  bool holds(const LSN& position, const std::vector<Reading>& readings,
+             const InstanceFloors& before);
+
+  // Columns of captured tables that no change table has, and ones that are only left in them.
+  Findings check_columns(const CaptureInstances& instances) const;
 
  private:
-  History read_history();
+  // False when nothing can be read, so that there is nothing more to ask. Finds the time zone, too.
+  bool check_access(Findings& findings);
+  Findings check_following(const std::vector<SinkStand>& sinks);
+  CaptureInstances ours_of(CaptureInstances all) const;
+  Reading choose(const CaptureInstances& of_table, const LSN& position);
+  std::vector<std::uint32_t> null_before(const CaptureInstance& older,
+                                         const CaptureInstance& newer);
+  void check_absent(const CaptureInstances& all) const;
+  void tell(const Findings& findings);
 
   Options options_;
   TableFilter filter_;
   Logger log_;
   std::unique_ptr<odbc::Connection> connection_;
   History history_;
-  std::map<std::uint32_t, InstanceNote> followed_;  // by the table's id
+  ServerTime time_;
+  std::map<std::uint32_t, FollowedTable> followed_;  // by the table's id
+  std::set<std::string> told_;                       // warnings that are in the log already
 };
 
 }  // namespace headgate::source::sqlserver

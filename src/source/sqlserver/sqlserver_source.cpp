@@ -1,6 +1,5 @@
 #include "source/sqlserver/sqlserver_source.hpp"
 
-#include "db/odbc/statement.hpp"
 #include "source/sqlserver/log_window.hpp"
 
 namespace headgate::source::sqlserver {
@@ -10,14 +9,16 @@ LSN SqlServerSource::current_end() {
   return captured_to(session_.connection()).value_or(LSN{});
 }
 
+// Never connects: what is being read stands on the connection that is there, and a lost one is the
+// stream's to notice.
 SourceHealth SqlServerSource::health() {
-  SourceHealth health;
-  odbc::Statement rows(session_.connection(), "ask for the version");
-  rows.execute("SELECT CONVERT(nvarchar(128), SERVERPROPERTY('ProductVersion'))");
-  if (rows.next()) {
-    health.server_version = rows.text(0);
-    rows.drain();
+  if (!session_.connected()) {
+    throw Error{ErrorKind::kTransient, "source: the connection is lost"};
   }
+  odbc::Connection& server = session_.connection();
+  SourceHealth health;
+  health.server_version = read_server(server).version;
+  health.warnings = watch_.look(server, cdc_.durable());
   return health;
 }
 

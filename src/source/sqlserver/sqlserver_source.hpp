@@ -4,6 +4,7 @@
 
 #include "base/log.hpp"
 #include "pipeline/capturer.hpp"
+#include "source/sqlserver/capture_health.hpp"
 #include "source/sqlserver/cdc_capturer.hpp"
 #include "source/sqlserver/options.hpp"
 #include "source/sqlserver/session.hpp"
@@ -15,7 +16,10 @@ class SqlServerSource final : public Source {
  public:
   // `clock` must outlive the source. Connects to nothing yet.
   SqlServerSource(Options options, const Clock& clock, const Logger& log)
-      : session_(std::move(options), log), cdc_(session_, clock, log), start_(session_, clock) {}
+      : session_(std::move(options), log),
+        cdc_(session_, clock, log),
+        start_(session_, clock),
+        watch_(session_.options(), clock, log) {}
 
   Findings check(const std::vector<SinkStand>& sinks) override { return session_.check(sinks); }
   History prepare(const std::vector<SinkStand>& sinks) override { return session_.prepare(sinks); }
@@ -31,6 +35,7 @@ class SqlServerSource final : public Source {
   Session session_;
   CdcCapturer cdc_;
   StartHere start_;
+  CaptureHealth watch_;
 };
 
 }  // namespace headgate::source::sqlserver

@@ -15,8 +15,8 @@ CaptureResult StartHere::fetch(const FetchLimits&, TimePoint) {
   auto copy = std::make_shared<Transaction>("copy", *captured, clock_.wall_now());
   copy->purpose = Purpose::kInitialCopy;
   copy->end_position = {*captured, session_.history()};
-  for (const CaptureInstance& instance : session_.instances()) {
-    copy->involve(schema_of(instance));
+  for (const Reading& reading : session_.follow(*captured)) {
+    copy->involve(reading.schema);
   }
   CaptureResult result;
   result.transactions.push_back(std::move(copy));

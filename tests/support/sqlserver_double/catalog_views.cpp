@@ -78,22 +78,22 @@ Rowset tables_view(Database& database, bool objects) {
                                 {"lob_data_space_id", kInt},
                                 {"parent_object_id", kInt}});
   const auto add = [&](const std::string& name, int id, const std::string& schema, const char* type,
-                       const Moment& created, bool shipped, bool tracked) {
+                       const Moment& created, const Moment& modified, bool shipped, bool tracked) {
     add_row(
         rowset,
         {text_value(name), number(id), number(database.schemas.at(lower(schema))), text_value(type),
          text_value(std::string(type) == "U" ? "USER_TABLE" : "SQL_INLINE_TABLE_VALUED_FUNCTION"),
-         moment_value(created), moment_value(created), number(shipped), number(tracked), number(0),
+         moment_value(created), moment_value(modified), number(shipped), number(tracked), number(0),
          number(0), number(0), number(0), number(0), number(0), number(0)});
   };
   for (const auto& [id, table] : database.tables()) {
-    add(table->name, id, table->schema, "U", table->create_date, table->shipped,
+    add(table->name, id, table->schema, "U", table->create_date, table->modify_date, table->shipped,
         table->tracked_by_cdc);
   }
   for (const CaptureInstance& instance : database.instances) {
     if (objects) {
       add("fn_cdc_get_all_changes_" + instance.name, instance.object_id + 1, "cdc", "IF",
-          instance.create_date, false, false);
+          instance.create_date, instance.create_date, false, false);
     }
   }
   return rowset;
@@ -364,7 +364,10 @@ std::optional<Rowset> catalog_view(Context& context, Database& database, const s
   if (same_name(schema, "information_schema")) {
     return information_view(context, database, view);
   }
-  const bool jobs = same_name(database.name, "msdb") && view == "cdc_jobs";
+  // Azure SQL Database has neither an Agent nor msdb.
+  const bool jobs = same_name(database.name, "msdb") &&
+                    context.engine().traits.engine_edition != 5 &&
+                    (view == "cdc_jobs" || view == "sysjobactivity" || view == "syssessions");
   return same_name(schema, "cdc") || jobs ? cdc_view(context, database, view) : std::nullopt;
 }
 

@@ -232,6 +232,7 @@ class TransactionCapture {
         if (ddl.type_changed && column.column_id == ddl.column_id) {
           required = true;
           change_type(*instance, column, captured_type(ddl.new_type));
+          instance->table->modify_date = engine_.local_now();
         }
       }
     }
@@ -485,7 +486,9 @@ std::size_t capture(Engine& engine, Database& database, std::size_t transactions
   require_cdc(database);
   const std::size_t before = database.uncaptured.size();
   engine.commit(capture_uncommitted(engine, database, transactions_max));
-  return before - database.uncaptured.size();
+  const std::size_t read = before - database.uncaptured.size();
+  database.last_scan = LogScan{engine.local_now(), read == 0};
+  return read;
 }
 
 void write_idle_row(Engine& engine, Database& database) {
@@ -498,6 +501,7 @@ void write_idle_row(Engine& engine, Database& database) {
       Row{database.log_end, now, now, std::string(1, '\0'), zero_lsn()});
   transaction.writes.push_back({table, table->insert(std::move(row), transaction.id), false});
   engine.commit(transaction);
+  database.last_scan = LogScan{engine.local_now(), true};
 }
 
 void raise_low_water_mark(Database& database, const Lsn& mark, const std::string& only) {

@@ -1,5 +1,6 @@
 #include "support/sqlserver_double/catalog_views.hpp"
 #include "support/sqlserver_double/cdc.hpp"
+#include "support/sqlserver_double/unicode.hpp"
 
 namespace headgate::test::sqlserver {
 
@@ -87,6 +88,37 @@ Rowset ddl_history_view(Database& database) {
   return rowset;
 }
 
+const std::string& job_id(const Database& database, bool capture) {
+  return capture ? database.database_guid : database.family_guid;
+}
+
+// Of this start of the Agent, which is number 1.
+Rowset job_activity_view(Context& context) {
+  Rowset rowset = empty_rowset({{"session_id", kInt, false},
+                                {"job_id", type_of(TypeKind::kUniqueIdentifier), false},
+                                {"run_requested_date", kDateTime},
+                                {"start_execution_date", kDateTime},
+                                {"stop_execution_date", kDateTime}});
+  const Engine& engine = context.engine();
+  for (const auto& [key, database] : engine.databases) {
+    if (!database->cdc_enabled || !engine.capture_job.exists) {
+      continue;
+    }
+    const Value began = rounded(database->create_date, kDateTime);
+    add_row(rowset,
+            {number(1), job_id(*database, true), began, began,
+             engine.capture_job.running ? Value(Null{}) : rounded(engine.local_now(), kDateTime)});
+    add_row(rowset, {number(1), job_id(*database, false), began, began, began});
+  }
+  return rowset;
+}
+
+Rowset agent_sessions_view() {
+  Rowset rowset = empty_rowset({{"session_id", kInt, false}, {"agent_start_date", kDateTime}});
+  add_row(rowset, {number(1), Null{}});
+  return rowset;
+}
+
 Rowset jobs_view(Context& context) {
   Rowset rowset = empty_rowset({{"database_id", kInt, false},
                                 {"job_type", text_type(20, true), false},
@@ -106,7 +138,7 @@ Rowset jobs_view(Context& context) {
       const bool capture = job == &engine.capture_job;
       if (job->exists) {
         add_row(rowset, {number(database->id), text_value(capture ? "capture" : "cleanup"),
-                         database->database_guid, number(capture ? job->maxtrans : 0),
+                         job_id(*database, capture), number(capture ? job->maxtrans : 0),
                          number(capture ? job->maxscans : 0), number(capture),
                          number(capture ? job->polling_seconds : 0),
                          number(capture ? 0 : job->retention_minutes),
@@ -127,8 +159,15 @@ std::optional<Rowset> cdc_view(Context& context, Database& database, const std::
     for (const auto& [key, other] : context.engine().databases) {
       any = any || other->cdc_enabled;
     }
-    return any && azure == database.cdc_enabled ? std::optional<Rowset>(jobs_view(context))
-                                                : std::nullopt;
+    if (!any || azure != database.cdc_enabled) {
+      return std::nullopt;
+    }
+    require_select(context.session, {&database, azure ? "cdc" : "dbo", name});
+    return jobs_view(context);
+  }
+  if ((name == "sysjobactivity" || name == "syssessions") && same_name(database.name, "msdb")) {
+    require_select(context.session, {&database, "dbo", name});
+    return name == "syssessions" ? agent_sessions_view() : job_activity_view(context);
   }
   if (!database.cdc_enabled) {
     return std::nullopt;

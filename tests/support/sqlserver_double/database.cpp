@@ -77,6 +77,7 @@ TablePtr Database::add_table(const std::string& schema, const std::string& table
   table->schema = schema;
   table->name = table_name;
   table->create_date = created;
+  table->modify_date = created;
   table_ids_[key] = table->object_id;
   tables_[table->object_id] = table;
   return table;

@@ -50,6 +50,18 @@ struct CapturedDdl {
   Moment time;
 };
 
+// A session of the capture process that reads the log, in the server's local time.
+struct LogScan {
+  Moment ended;
+  bool empty = false;
+};
+
+// What sys.dm_cdc_errors has.
+struct CaptureFailure {
+  int number = 0;
+  Moment time;
+};
+
 // One column of a view or function's answer.
 struct RowsetColumn {
   std::string name;
@@ -92,6 +104,9 @@ class Database {
   Lsn log_end;                               // the last commit of anything
   Lsn captured_upto;                         // empty: the capture process never ran
   bool cdc_enabled = false;
+  std::optional<LogScan> last_scan;  // since the server's start
+  bool scanning = false;             // and another one is under way
+  std::vector<CaptureFailure> capture_failures;
   TablePtr lsn_time_mapping;  // none until CDC was enabled
   std::vector<CaptureInstance> instances;
   std::vector<CapturedDdl> ddl_history;

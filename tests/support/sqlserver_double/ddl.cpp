@@ -221,6 +221,7 @@ void Session::alter_table(const AlterTableStatement& alter, const std::string& t
     wait_for_writers(*table, transaction().id);
     transaction().undo_ddl.push_back(
         [table, saved = std::make_shared<Table>(*table)] { *table = *saved; });
+    table->modify_date = state_.engine.local_now();
     LogDdl record;
     record.object_id = table->object_id;
     record.command = text;
@@ -489,6 +490,9 @@ void Session::grant(const GrantStatement& grant) {
     } else if (grant.scope == "object") {
       suffix = ":" + (grant.on.size() > 1 ? lower(grant.on[grant.on.size() - 2]) : "dbo") + "." +
                lower(grant.on.back());
+    }
+    if (!state_.is_sysadmin() && !state_.has_role("db_owner")) {
+      throw SqlError(4613, "Grantor does not have GRANT permission.");
     }
     for (const std::string& name : grant.to) {
       const auto login = state_.engine.logins.find(lower(name));

@@ -200,6 +200,7 @@ void rename(Session& session, const std::vector<NamedValue>& given) {
         15225, "No item by the name of '" + text + "' could be found in the current database.", 11);
   }
   database.rename_table(*table, arguments.text("@newname"));
+  table->modify_date = state.engine.local_now();
 }
 
 }  // namespace

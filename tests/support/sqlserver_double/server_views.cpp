@@ -46,8 +46,8 @@ Rowset recovery_status_view(Context& context) {
   return rowset;
 }
 
-// One aggregate row (session 0) and one of the last scan. An empty scan's LSNs are zeros with a NUL
-// behind them, which real servers send too.
+// One aggregate row (session 0) and one of the last scan, behind it the one under way. An empty
+// scan's LSNs are zeros with a NUL behind them, which real servers send too.
 Rowset log_scan_view(Context& context, Database& database) {
   const SqlType lsn_text = text_type(23, true);
   Rowset rowset = empty_rowset({{"session_id", kInt},
@@ -71,17 +71,22 @@ Rowset log_scan_view(Context& context, Database& database) {
                                 {"latency", kInt},
                                 {"empty_scan_count", kInt},
                                 {"failed_sessions_count", kInt}});
-  if (!database.cdc_enabled || database.captured_upto.empty() || context.session.read_only_intent) {
+  if (!database.cdc_enabled || database.captured_upto.empty() || !database.last_scan ||
+      context.session.read_only_intent) {
     return rowset;
   }
-  const Value now = rounded(context.engine().local_now(), kDateTime);
+  const Value now = rounded(database.last_scan->ended, kDateTime);
   const Value upto = text_value(colon_text(database.captured_upto));
   std::u16string empty_lsn = utf16_of_utf8(colon_text(zero_lsn()));
   empty_lsn.push_back(u'\0');
-  for (const std::int64_t session : {0, 1}) {
+  for (const std::int64_t session : {0, 1, 2}) {
+    const bool under_way = session == 2;
+    if (under_way && !database.scanning) {
+      continue;
+    }
     add_row(rowset, {number(session),
                      now,
-                     now,
+                     under_way ? Value(Null{}) : now,
                      number(0),
                      text_value("Done"),
                      number(0),
@@ -98,23 +103,45 @@ Rowset log_scan_view(Context& context, Database& database) {
                      upto,
                      now,
                      number(static_cast<std::int64_t>(database.uncaptured.size())),
-                     number(1),
+                     number(database.last_scan->empty && !under_way ? 1 : 0),
                      number(0)});
   }
   return rowset;
 }
 
-Rowset cdc_errors_view() {
-  return empty_rowset({{"session_id", kInt},
-                       {"phase_number", kInt},
-                       {"entry_time", kDateTime},
-                       {"error_number", kInt},
-                       {"error_severity", kInt},
-                       {"error_state", kInt},
-                       {"error_message", text_type(1024, true)},
-                       {"start_lsn", text_type(23, true)},
-                       {"begin_lsn", text_type(23, true)},
-                       {"sequence_value", text_type(23, true)}});
+Rowset cdc_errors_view(const Database& database) {
+  Rowset rowset = empty_rowset({{"session_id", kInt},
+                                {"phase_number", kInt},
+                                {"entry_time", kDateTime},
+                                {"error_number", kInt},
+                                {"error_severity", kInt},
+                                {"error_state", kInt},
+                                {"error_message", text_type(1024, true)},
+                                {"start_lsn", text_type(23, true)},
+                                {"begin_lsn", text_type(23, true)},
+                                {"sequence_value", text_type(23, true)}});
+  for (const CaptureFailure& failure : database.capture_failures) {
+    add_row(rowset, {number(1), number(3), rounded(failure.time, kDateTime), number(failure.number),
+                     number(16), number(1), text_value("of the double"), Null{}, Null{}, Null{}});
+  }
+  return rowset;
+}
+
+// Of Windows' names, which SQL Server knows on Linux, too.
+Rowset time_zones_view(Context& context) {
+  Rowset rowset = empty_rowset({{"name", sysname_type()},
+                                {"current_utc_offset", text_type(6, true)},
+                                {"is_currently_dst", type_of(TypeKind::kBit)}});
+  for (const TimeZone& zone : time_zones()) {
+    const int minutes = zone.offset_at_utc(context.engine().utc_now());
+    const int size = minutes < 0 ? -minutes : minutes;
+    const auto digits = [](int value) { return (value < 10 ? "0" : "") + std::to_string(value); };
+    add_row(rowset,
+            {text_value(zone.name),
+             text_value((minutes < 0 ? "-" : "+") + digits(size / 60) + ":" + digits(size % 60)),
+             number(minutes != zone.minutes)});
+  }
+  return rowset;
 }
 
 Rowset services_view(Context& context) {
@@ -199,9 +226,12 @@ std::optional<Rowset> server_view(Context& context, Database& database, const st
   }
   if (name == "dm_cdc_errors") {
     require_database_state(context);
-    return cdc_errors_view();
+    return cdc_errors_view(database);
   }
-  if (name == "dm_server_services") {
+  if (name == "time_zone_info") {
+    return time_zones_view(context);
+  }
+  if (name == "dm_server_services" && context.engine().traits.engine_edition != 5) {
     require(context, "view server state", 300);
     return services_view(context);
   }

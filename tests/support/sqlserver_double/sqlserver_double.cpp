@@ -175,6 +175,16 @@ void SqlServerDouble::set_agent_running(bool running) {
   }
 }
 
+void SqlServerDouble::set_scanning(bool scanning) {
+  std::lock_guard lock(parts_->engine.mutex);
+  parts_->database().scanning = scanning;
+}
+
+void SqlServerDouble::add_capture_error(int number) {
+  std::lock_guard lock(parts_->engine.mutex);
+  parts_->database().capture_failures.push_back({number, parts_->engine.local_now()});
+}
+
 void SqlServerDouble::set_chunks(ChunkRules chunks) {
   std::lock_guard lock(parts_->statements_mutex);
   parts_->chunks = chunks;

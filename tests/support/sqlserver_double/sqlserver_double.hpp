@@ -79,6 +79,10 @@ class SqlServerDouble {
   void set_clock(std::function<sqlserver::Moment()> clock);
   void change_traits(const std::function<void(sqlserver::ServerTraits&)>& change);
   void set_agent_running(bool running);  // a stopped Agent runs no jobs
+  // The capture process is in the middle of a session, as sys.dm_cdc_log_scan_sessions has it.
+  void set_scanning(bool scanning);
+  // An entry of sys.dm_cdc_errors, of now.
+  void add_capture_error(int number);
   // How values of max types are cut on the wire.
   void set_chunks(sqlserver::ChunkRules chunks);
 

@@ -110,6 +110,7 @@ class Table {
   std::string schema;
   std::string name;
   Moment create_date;
+  Moment modify_date;  // of the last ALTER
   ShapePtr shape;
   int next_column_id = 1;
   std::int64_t identity_last = 0;

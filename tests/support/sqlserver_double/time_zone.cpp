@@ -1,7 +1,5 @@
 #include "support/sqlserver_double/time_zone.hpp"
 
-#include <vector>
-
 #include "support/sqlserver_double/unicode.hpp"
 
 namespace headgate::test::sqlserver {
@@ -49,7 +47,7 @@ int TimeZone::offset_at_local(const Moment& local) const {
   return in_summer(if_summer, *this) ? summer_offset : minutes;
 }
 
-std::optional<TimeZone> time_zone_named(const std::string& name) {
+const std::vector<TimeZone>& time_zones() {
   static const std::vector<TimeZone> zones = {
       {"UTC", 0, SummerTime::kNone},
       {"GMT Standard Time", 0, SummerTime::kEurope},
@@ -63,7 +61,11 @@ std::optional<TimeZone> time_zone_named(const std::string& name) {
       {"Tokyo Standard Time", 540, SummerTime::kNone},
       {"Eastern Standard Time", -300, SummerTime::kAmerica},
       {"Pacific Standard Time", -480, SummerTime::kAmerica}};
-  for (const TimeZone& zone : zones) {
+  return zones;
+}
+
+std::optional<TimeZone> time_zone_named(const std::string& name) {
+  for (const TimeZone& zone : time_zones()) {
     if (same_name(zone.name, name)) {
       return zone;
     }

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "support/sqlserver_double/moment.hpp"
 
@@ -21,7 +22,9 @@ struct TimeZone {
   int offset_at_local(const Moment& local) const;
 };
 
-// None for a zone that the double does not know; it knows a dozen.
+// All that the double knows, which are a dozen.
+const std::vector<TimeZone>& time_zones();
+// None for a zone that the double does not know.
 std::optional<TimeZone> time_zone_named(const std::string& name);
 
 }  // namespace headgate::test::sqlserver
