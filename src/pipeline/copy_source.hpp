@@ -39,13 +39,14 @@ class CopySource {
   // The point that was asked for, once the source has it; waits for it until `deadline`.
   virtual std::optional<Position> point(TimePoint deadline) = 0;
 
-  // The captured tables at the point, or those of them that have one of these ids.
-  // REQUIRES: point() has returned one. So do the next three.
+  // The captured tables at the point, or as they are now where there is none; with `only` those of
+  // them that have one of these ids.
   virtual std::vector<CopyTable> tables(const std::set<std::uint32_t>* only) = 0;
 
   // Begins to read the rows of `table` behind the key `after` (empty: from the start), in the key's
   // order and at most `rows_max`; all of them where the table has no key. False where the point
   // does not show the table's rows (it was rewritten since, or is locked): a later one will.
+  // REQUIRES: point() has returned one, and `table` is from tables() since then.
   virtual bool begin_chunk(const CopyTable& table, const std::vector<std::string>& after,
                            std::size_t rows_max) = 0;
 

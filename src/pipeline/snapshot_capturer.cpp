@@ -147,12 +147,13 @@ void SnapshotCapturer::give_point_up_when_late() {
   }
 }
 
-// What is copied is known once a copy point is there; a sink without a position begins at it, or
-// where the others are.
+// A sink without a position begins where the others are; where there are none, at the first point.
 void SnapshotCapturer::begin(CaptureResult& result, TimePoint deadline) {
-  look_for_point(deadline);
-  if (!point_) {
-    return;
+  if (!stream_open_) {
+    look_for_point(deadline);
+    if (!point_) {
+      return;
+    }
   }
   for (const CopyTable& table : source_.tables(nullptr)) {
     if (!asked_for(table.schema->name)) {
@@ -162,9 +163,9 @@ void SnapshotCapturer::begin(CaptureResult& result, TimePoint deadline) {
       return record_id(*other.schema) == record_id(*table.schema);
     });
     if (known != tables_.end()) {
-      *known = {table.schema, {}, table.rows_estimate, true};
+      *known = {table.schema, {}, table.rows_estimate, point_.has_value()};
     } else {
-      tables_.push_back({table.schema, {}, table.rows_estimate, true});
+      tables_.push_back({table.schema, {}, table.rows_estimate, point_.has_value()});
     }
   }
   if (!stream_open_) {
@@ -179,7 +180,7 @@ void SnapshotCapturer::begin(CaptureResult& result, TimePoint deadline) {
   for (const Table& table : tables_) {
     begun->involve(table.schema);
   }
-  log_->info("copy started tables={} lsn={}", tables_.size(), point_->to_string());
+  log_->info("copy started tables={} lsn={}", tables_.size(), delivered_.to_string());
   begin_pending_ = false;
   result.transactions.push_back(begun);
 }
@@ -299,6 +300,9 @@ bool SnapshotCapturer::begin_chunk(CaptureResult& result) {
   }
   const CopyTable copied{table->schema, 0, 0};
   auto& moved = table->progress.moved;
+  if (table->progress.chunks == 0) {
+    moved.clear();  // of a sink that is ahead: the copy begins again there too
+  }
   reading_keys_.assign(
       moved.begin(), moved.begin() + static_cast<std::ptrdiff_t>(std::min(moved.size(), kKeysMax)));
   const bool begun = reading_keys_.empty()

@@ -119,7 +119,7 @@ TEST_CASE("how change tables are read is chosen for a SQL Server source") {
   check_mistakes({
       {with("  query_mode: cursor\n"),
        "c.yml:4: source.query_mode: \"cursor\" is not one of: direct, functions"},
-      {with("  readers: 0\n"), "c.yml:4: source.readers: 0 is not from 1 to 32"},
+      {with("  readers: 0\n"), "c.yml:4: source.readers: \"0\" is not a whole number from 1 to 32"},
   });
 }
 

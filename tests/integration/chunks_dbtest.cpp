@@ -282,3 +282,28 @@ TEST_CASE("tables that come later are copied alone, when the daemon starts again
   daemon.start();
   CHECK_FALSE(daemon.wait_exit().ok());
 }
+
+TEST_CASE("a transaction that stays open holds a copy up, and not the changes") {
+  MirrorSetup setup({"app.*"});
+  Daemon& daemon = setup.daemon();
+  demo::PgSession source(setup.source().conninfo());
+  source.execute(kTables);
+  daemon.start();
+  daemon.wait_ready(120s);
+  demo::PgSession idle(setup.source().conninfo());
+  idle.execute("BEGIN; UPDATE app.one SET t = 'open'");
+  REQUIRE(daemon.command({"snapshot", "start", "app.big"}).ok());
+  daemon.wait_until("the copy has waited once", 60s,
+                    [&] { return count(daemon.log(), "the copy waits") == 1; });
+  for (int round = 0; round < 3; ++round) {
+    source.execute("UPDATE app.big SET n = n + 1 WHERE id < 100");
+    setup.catch_up(30s);
+  }
+  CHECK(count(daemon.log(), "copy read") == 1);  // the first one
+  CHECK(count(daemon.command({"snapshot", "status"}).out, "0 of 1 tables") == 1);
+  idle.execute("COMMIT");
+  daemon.wait_until("the copy ends", 60s, [&] { return count(daemon.log(), "copy read") == 2; });
+  daemon.wait_ready(60s);
+  setup.catch_up();
+  CHECK(setup.differences(kNames) == "");
+}

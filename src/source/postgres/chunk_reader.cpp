@@ -53,22 +53,24 @@ void ChunkReader::use_snapshot(const std::string& snapshot) {
 }
 
 std::vector<CopyTable> ChunkReader::tables(const std::set<std::uint32_t>* only) {
-  HEADGATE_CHECK(point_.has_value(), "tables are those of a copy point");
+  pq::Connection& connection = point_ ? *connection_ : session_.catalog();
   std::vector<CopyTable> list;
-  for (Session::CopyTable& table : session_.copy_tables(*connection_, only)) {
+  for (Session::CopyTable& table : session_.copy_tables(connection, only)) {
     list.push_back({table.schema, 0, 0});
-    tables_.push_back(std::move(table));
+    if (point_) {
+      tables_.push_back(std::move(table));
+    }
   }
-  add_estimates(list);
+  add_estimates(connection, list);
   return list;
 }
 
-void ChunkReader::add_estimates(std::vector<CopyTable>& tables) {
+void ChunkReader::add_estimates(pq::Connection& connection, std::vector<CopyTable>& tables) {
   std::string oids;
   for (const CopyTable& table : tables) {
     oids += (oids.empty() ? "" : ",") + std::to_string(table.schema->source_id);
   }
-  const pq::Result rows = connection_->exec(
+  const pq::Result rows = connection.exec(
       "SELECT c.oid, greatest(c.reltuples, 0)::int8, pg_total_relation_size(c.oid) "
       "FROM pg_class c WHERE c.oid = ANY ($1::oid[])",
       {"{" + oids + "}"}, "estimate the tables");

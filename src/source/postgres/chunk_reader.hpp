@@ -45,7 +45,7 @@ class ChunkReader final : public CopySource {
   const Session::CopyTable* open(const CopyTable& table);
   void begin_copy(const Session::CopyTable& table, const KeyRange& range);
   bool lock(const Session::CopyTable& table);
-  void add_estimates(std::vector<CopyTable>& tables);
+  static void add_estimates(pq::Connection& connection, std::vector<CopyTable>& tables);
 
   Session& session_;
   const Clock& clock_;

@@ -166,7 +166,8 @@ std::string Session::why_not_captured(const CatalogTable& table) {
     return "it is not in publication " + options_.publication;
   }
   Findings findings;
-  const Selection alone = select_tables({table}, filter_, options_.keyless, findings);
+  const TableFilter only_this({table.name.to_string()});
+  const Selection alone = select_tables({table}, only_this, options_.keyless, findings);
   append(findings, check_rights(catalog(), alone, true));
   const auto error = std::find_if(findings.begin(), findings.end(), [](const Finding& finding) {
     return finding.level == Finding::Level::kError;
