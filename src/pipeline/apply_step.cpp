@@ -36,6 +36,9 @@ ApplyStep::ApplyStep(std::string sink, SinkDriver& driver, Transformer& transfor
       copies_(sink_, driver, tables_, log_) {}
 
 StepOutcome ApplyStep::step() {
+  if (draining_ && paused_) {
+    return StepOutcome::finished();  // it waits for a person, and the process shall end
+  }
   if (retry_at_ && clock_.now() < *retry_at_) {
     return StepOutcome::waiting(*retry_at_);
   }
@@ -462,6 +465,7 @@ void ApplyStep::recovered() {
   }
   backoff_.reset();
   systemic_attempts_ = 0;
+  paused_ = false;
 }
 
 bool ApplyStep::flush_due() const {
@@ -502,6 +506,7 @@ StepOutcome ApplyStep::failed(const Error& error) {
     throw Error{ErrorKind::kReread, error.what(), error.hint()}.with_context("sink " + sink_);
   }
   const bool paused = error.kind() == ErrorKind::kPaused;
+  paused_ = paused;
   if (earlier_portions_gone_ && reaction == Reaction::kRetry && !paused) {
     // They were rolled back and are no longer in memory. (A COMMIT in doubt may have saved them.)
     stopped(error);

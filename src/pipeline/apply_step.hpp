@@ -65,8 +65,8 @@ class ApplyStep {
   // sink first (kPaused) is waited for here, also within a large transaction.
   StepOutcome step();
 
-  // From now on, step() finishes once the queue is empty and everything applied is durable. A
-  // transaction whose last portion is missing is rolled back.
+  // From now on, step() finishes once the queue is empty and everything applied is durable, or at
+  // once while a person is waited for. A transaction whose last portion is missing is rolled back.
   void drain() { draining_ = true; }
 
   // Rolls back what is open and closes the sink.
@@ -139,6 +139,7 @@ class ApplyStep {
   bool connected_ = false;
   bool was_connected_ = false;
   bool draining_ = false;
+  bool paused_ = false;  // a person must act first
   std::optional<TimePoint> retry_at_;
   unsigned systemic_attempts_ = 0;  // since something last went through
 

@@ -19,6 +19,13 @@ namespace {
 // While a copy point is awaited, how often it is looked for.
 constexpr Duration kPointLook = std::chrono::milliseconds(20);
 
+// Only the sinks know how far a copy is that lost the source.
+Error as_reread(const Error& error) {
+  return error.kind() == ErrorKind::kTransient
+             ? Error{ErrorKind::kReread, error.what(), error.hint()}
+             : error;
+}
+
 // Rows that are read again at a time.
 constexpr std::size_t kKeysMax = 1000;
 
@@ -64,8 +71,13 @@ void SnapshotCapturer::stop() noexcept {
 }
 
 void SnapshotCapturer::keep_alive() {
-  if (stream_open_) {
+  if (!stream_open_) {
+    return;
+  }
+  try {
     cdc_.keep_alive();
+  } catch (const Error& error) {
+    throw as_reread(error);
   }
 }
 
@@ -88,10 +100,7 @@ CaptureResult SnapshotCapturer::fetch(const FetchLimits& limits, TimePoint deadl
       }
     }
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::kTransient) {
-      throw Error{ErrorKind::kReread, error.what(), error.hint()};
-    }
-    throw;
+    throw as_reread(error);
   }
 }
 
@@ -206,6 +215,9 @@ void SnapshotCapturer::look_for_point(TimePoint deadline) {
     point_asked_at_ = clock_.now();
   }
   point_ = source_.point(deadline);
+  if (point_ && !delivered_.empty() && point_->history != delivered_.history) {
+    throw Error{ErrorKind::kReread, "source: the server has become another one during the copy"};
+  }
   if (point_) {
     past_point_ = false;
     round_began_ = {};

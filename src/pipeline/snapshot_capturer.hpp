@@ -54,8 +54,8 @@ class SnapshotCapturer final : public Capturer {
 
   std::string_view name() const override { return "snapshot"; }
   void open(const StartPoint& start) override;
-  // Throws Error{kReread} for what another capturer would call kTransient: the sinks know how far
-  // the copy is.
+  // This and keep_alive() throw Error{kReread} for what another capturer would call kTransient: the
+  // sinks know how far the copy is.
   CaptureResult fetch(const FetchLimits& limits, TimePoint deadline) override;
   void acknowledge(const Position& durable) override { cdc_.acknowledge(durable); }
   void keep_alive() override;

@@ -201,6 +201,18 @@ TEST_CASE("a pause within a large transaction lasts until the table is taken") {
   CHECK(lane.sink.rows() == ids(120, 3));
 }
 
+TEST_CASE("a paused sink does not keep the process from ending") {
+  Lane lane;
+  lane.sink.start_at(position(100));
+  lane.push(whole(110, kOrders));
+  lane.sink.fail(Call::kPrepareTable, ErrorKind::kPaused, 50);
+  lane.step();  // connects
+  lane.step();
+  REQUIRE(lane.status().state == "paused");
+  lane.apply().drain();
+  CHECK(lane.step().kind == StepOutcome::Kind::kFinished);
+}
+
 TEST_CASE("a sink that is lost during a pause within a large transaction calls for reading again") {
   Lane lane;
   lane.sink.start_at(position(100));

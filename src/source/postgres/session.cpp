@@ -381,14 +381,7 @@ void Session::verify(const SystemIdentity& identity, const Position& resume) {
   if (catalog().exec("SELECT pg_is_in_recovery()", "look at the server").boolean(0, 0)) {
     require({standby_finding()});
   }
-  const History now = read_history(identity).to_history();
-  if (now != history_) {
-    throw Error{
-        ErrorKind::kReread,
-        fmt::format("source: the server is another one, or was promoted: its history is {}, "
-                    "ours was {}",
-                    now.text, history_.text)};
-  }
+  require_history(identity);
   std::vector<SinkStand> oldest;
   if (!resume.empty()) {
     oldest.push_back({"the pipeline", resume});
@@ -400,6 +393,17 @@ void Session::verify(const SystemIdentity& identity, const Position& resume) {
   }
   require(check_slot(slot, options_.slot, identity.database, identity.flushed_lsn, oldest));
   require_unread(*slot, options_.slot);
+}
+
+void Session::require_history(const SystemIdentity& identity) {
+  const History now = read_history(identity).to_history();
+  if (now != history_) {
+    throw Error{
+        ErrorKind::kReread,
+        fmt::format("source: the server is another one, or was promoted: its history is {}, "
+                    "ours was {}",
+                    now.text, history_.text)};
+  }
 }
 
 ServerHistory Session::read_history(const SystemIdentity& identity) {

@@ -62,6 +62,9 @@ class Session {
   // not reach back to `resume`.
   void verify(const SystemIdentity& identity, const Position& resume);
 
+  // Throws Error{kReread} when the server's history is not the one that prepare() found.
+  void require_history(const SystemIdentity& identity);
+
   const History& history() const { return history_; }
 
   // The tables to copy: selected and published, with the published columns.
