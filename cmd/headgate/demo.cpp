@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <exception>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <thread>
@@ -18,10 +20,8 @@
 #include "config/config.hpp"
 #include "daemon/signals.hpp"
 #include "daemon/supervisor.hpp"
-#include "demo/compare.hpp"
-#include "demo/order_schema.hpp"
-#include "demo/order_workload.hpp"
-#include "demo/throwaway_cluster.hpp"
+#include "demo/mirror_reader.hpp"
+#include "demo_source.hpp"
 #include "pipeline_factory.hpp"
 
 namespace headgate {
@@ -30,15 +30,11 @@ namespace {
 // The mirror must have caught up by then, on any machine.
 constexpr Duration kCatchUpPatience = std::chrono::seconds(60);
 
-Config demo_config(const demo::ThrowawayCluster& cluster, const std::string& mirror) {
+Config demo_config(const DemoSource& source, const std::string& mirror) {
   Config config;
   config.pipeline = "demo";
-  config.source.conninfo = cluster.conninfo();
-  config.source.slot = "headgate_demo";
-  config.source.publication = "headgate_demo";
   config.source.tables = {"shop.*"};
-  // So that the end is reached at once, and not with the next idle round.
-  config.source.idle_advance_interval = std::chrono::milliseconds(200);
+  source.configure(config);
   SinkSettings sink;
   sink.name = "mirror";
   sink.mirror = MirrorOptions{};
@@ -127,19 +123,19 @@ double lag_seconds(const StatusReport& report) {
 }
 
 // One line, written over on a terminal and one after the other elsewhere.
-void show_progress(const StatusReport& report, std::uint64_t committed, std::uint64_t before,
-                   double seconds) {
+void show_progress(const StatusReport& report, const std::string& source, std::uint64_t committed,
+                   std::uint64_t before, double seconds) {
   const SinkStatus& sink = report.sinks.front().status;
-  fmt::print(
-      "{}{:6.1f} s  source {:7} tx  mirror {:7} tx {:8} row changes  {:6.0f} tx/s  lag {:.3f} s",
-      ::isatty(STDOUT_FILENO) != 0 ? "\r" : "", seconds, committed, sink.transactions, sink.changes,
-      static_cast<double>(sink.transactions - before), lag_seconds(report));
+  fmt::print("{}{:6.1f} s  {} {:7} tx  mirror {:7} tx {:8} row changes  {:6.0f} tx/s  lag {:.3f} s",
+             ::isatty(STDOUT_FILENO) != 0 ? "\r" : "", seconds, source, committed,
+             sink.transactions, sink.changes, static_cast<double>(sink.transactions - before),
+             lag_seconds(report));
   fmt::print("{}", ::isatty(STDOUT_FILENO) != 0 ? "" : "\n");
   std::fflush(stdout);
 }
 
-void watch(const DemoOptions& options, RunningPipeline& pipeline,
-           const demo::OrderWorkload& workload, Ending& ending) {
+void watch(const DemoOptions& options, RunningPipeline& pipeline, DemoSource& source,
+           Ending& ending) {
   const SystemClock clock;
   const TimePoint start = clock.now();
   std::uint64_t before = 0;
@@ -149,21 +145,24 @@ void watch(const DemoOptions& options, RunningPipeline& pipeline,
     }
     pipeline.check();
     const StatusReport report = pipeline.report();
-    show_progress(report, workload.counters().committed, before,
+    show_progress(report, source.name(), source.workload().counters().committed, before,
                   std::chrono::duration<double>(clock.now() - start).count());
     before = report.sinks.front().status.transactions;
+    source.look_after();
   }
   fmt::print("\n");
 }
 
-void wait_for_mirror(RunningPipeline& pipeline, const LSN& end) {
+// Throws Error{kOperator} with `otherwise` when `condition` does not come true.
+void wait_for(RunningPipeline& pipeline, const std::string& otherwise,
+              const std::function<bool()>& condition) {
   const SystemClock clock;
   const TimePoint deadline = clock.now() + kCatchUpPatience;
   Ending never;
-  while (pipeline.report().sinks.front().status.applied.lsn < end) {
+  while (!condition()) {
     pipeline.check();
     if (clock.now() > deadline) {
-      throw Error{ErrorKind::kOperator, "the mirror did not catch up within a minute"};
+      throw Error{ErrorKind::kOperator, otherwise + " within a minute"};
     }
     never.wait_until(clock.now() + std::chrono::milliseconds(20));
   }
@@ -174,9 +173,17 @@ LSN source_end(const Config& config) {
   return make_pipeline(config, clock).source->current_end();
 }
 
-int summarize(const demo::Comparison& comparison, const SinkStatus& sink,
-              const demo::WorkloadCounters& counters) {
-  fmt::print("\nsource: {} transactions committed, {} rolled back\n", counters.committed,
+void wait_for_mirror(RunningPipeline& pipeline, const DemoSource& source, const Config& config) {
+  wait_for(pipeline, "the source did not capture everything", [&] { return source.settled(); });
+  const LSN end = source_end(config);
+  wait_for(pipeline, "the mirror did not catch up",
+           [&] { return pipeline.report().sinks.front().status.applied.lsn >= end; });
+}
+
+int summarize(const DemoSource& source, const demo::WorkloadCounters& counters,
+              const SinkStatus& sink, const demo::MirrorReader& reader,
+              const demo::Comparison& comparison) {
+  fmt::print("\n{}: {} transactions committed, {} rolled back\n", source.name(), counters.committed,
              counters.rolled_back);
   fmt::print("mirror: {} transactions, {} row changes in {} sink transactions\n", sink.transactions,
              sink.changes, sink.batches);
@@ -184,12 +191,33 @@ int summarize(const demo::Comparison& comparison, const SinkStatus& sink,
     fmt::print("  {:<22} {:8} rows  {}\n", table.table, table.source_rows,
                table.differences == 0 ? "equal" : fmt::format("{} DIFFERENCES", table.differences));
   }
-  if (!comparison.equal()) {
-    fmt::print("\nSOURCE AND MIRROR DIFFER\n{}\n", comparison.report());
-    return kExitDiffers;
+  const std::string violations = reader.violations();
+  if (violations.empty()) {
+    fmt::print("a reader of the mirror added up {} times: never a transaction in part\n",
+               reader.answers());
+  } else {
+    fmt::print("\nA READER SAW TRANSACTIONS IN PART\n{}\n", violations);
   }
-  fmt::print("source and mirror are equal, row by row and value by value\n");
-  return kExitOk;
+  if (comparison.equal()) {
+    fmt::print("{} and mirror are equal, row by row and value by value\n", source.name());
+  } else {
+    fmt::print("\n{} AND MIRROR DIFFER\n{}\n", source.name(), comparison.report());
+  }
+  if (!source.notice().empty()) {
+    fmt::print("\n{}\n", source.notice());
+  }
+  return comparison.equal() && violations.empty() ? kExitOk : kExitDiffers;
+}
+
+std::unique_ptr<DemoSource> make_source(const DemoOptions& options) {
+  if (options.source == "sqlserver") {
+    fmt::print("starting an EMULATION of SQL Server ...\n");
+    std::fflush(stdout);
+    return make_sqlserver_demo(options.rate);
+  }
+  fmt::print("starting a throw-away PostgreSQL ...\n");
+  std::fflush(stdout);
+  return make_postgres_demo(options.rate);
 }
 
 }  // namespace
@@ -205,30 +233,34 @@ int demo_command(const DemoOptions& options) {
   Ending ending;
   const Signals signals({[&] { ending.ask(); }, [&] { ending.ask(); }, [] {}, [] {}});
 
-  fmt::print("starting a throw-away PostgreSQL ...\n");
+  const std::unique_ptr<DemoSource> source = make_source(options);
+  demo::OrderWorkload& workload = source->workload();
+  const std::string mirror = options.keep.empty() ? source->folder() + "/mirror.db" : options.keep;
+  if (!source->notice().empty()) {
+    fmt::print("\n{}\n\n", source->notice());
+  }
+  fmt::print("{}: {}\nmirror: {}\nCtrl-C ends it\n\n", source->name(), source->place(), mirror);
   std::fflush(stdout);
-  const demo::ThrowawayCluster cluster;
-  demo::WorkloadOptions load;
-  load.conninfo = cluster.conninfo();
-  load.transactions_per_second = options.rate;
-  demo::OrderWorkload workload(load);
-  workload.create_schema();
-
-  const std::string mirror = options.keep.empty() ? cluster.folder() + "/mirror.db" : options.keep;
-  fmt::print("source: {}\nmirror: {}\nCtrl-C ends it\n\n", cluster.conninfo(), mirror);
-  const Config config = demo_config(cluster, mirror);
+  if (source->filled_before_start()) {
+    workload.create_schema();
+  }
+  const Config config = demo_config(*source, mirror);
   RunningPipeline pipeline(config);
+  demo::MirrorReader reader(mirror);
+  if (!source->filled_before_start()) {
+    wait_for(pipeline, "the pipeline did not start", [&] { return pipeline.report().ready; });
+    workload.create_schema();
+  }
   workload.start();
-  watch(options, pipeline, workload, ending);
+  watch(options, pipeline, *source, ending);
 
   workload.stop();
   fmt::print("workload stopped; waiting for the mirror ...\n");
-  wait_for_mirror(pipeline, source_end(config));
+  wait_for_mirror(pipeline, *source, config);
   const SinkStatus sink = pipeline.report().sinks.front().status;
   pipeline.stop();
-  const demo::Comparison comparison =
-      demo::compare({cluster.conninfo(), demo::order_tables(), demo::SqliteMirror{mirror}, 20});
-  return summarize(comparison, sink, workload.counters());
+  reader.finish();
+  return summarize(*source, workload.counters(), sink, reader, source->compare(mirror));
 }
 
 }  // namespace headgate

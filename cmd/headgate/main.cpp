@@ -119,6 +119,11 @@ void define_commands(CLI::App& app, Arguments& arguments) {
 
   CLI::App* demo = app.add_subcommand(
       "demo", "a throw-away PostgreSQL with a live order workload, mirrored into a SQLite file");
+  demo->add_option("--source", arguments.demo.source,
+                   "postgres, or sqlserver: an emulation of it in this process, read through the "
+                   "ODBC driver FreeTDS")
+      ->check(CLI::IsMember({"postgres", "sqlserver"}))
+      ->capture_default_str();
   demo->add_option("--seconds", arguments.demo.seconds, "stop after so many; 0: at Ctrl-C")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

@@ -185,10 +185,15 @@ Comparison compare(const CompareOptions& options) {
     mirror = postgres_rows(*mirror_session, server.schema);
   }
 
+  return compare(tables, *source, *mirror, options.differences_max);
+}
+
+Comparison compare(const std::vector<ComparedTable>& tables, RowSource& source, RowSource& mirror,
+                   std::size_t differences_max) {
   Comparison comparison;
   for (const ComparedTable& table : tables) {
     comparison.tables.push_back(
-        TableComparer(table, comparison, options.differences_max).run(*source, *mirror));
+        TableComparer(table, comparison, differences_max).run(source, mirror));
   }
   return comparison;
 }

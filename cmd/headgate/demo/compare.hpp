@@ -21,6 +21,9 @@ struct PostgresMirror {
   std::string schema;  // of all tables; empty: each table's own
 };
 
+class RowSource;
+struct ComparedTable;
+
 using Mirror = std::variant<SqliteMirror, PostgresMirror>;
 
 struct Difference {
@@ -63,5 +66,9 @@ struct CompareOptions {
 // Throws PgError or Error when a side cannot be read, Error{kOperator} when the source has no such
 // table.
 Comparison compare(const CompareOptions& options);
+
+// The same of two sides that are opened already (row_stream.hpp).
+Comparison compare(const std::vector<ComparedTable>& tables, RowSource& source, RowSource& mirror,
+                   std::size_t differences_max = 20);
 
 }  // namespace headgate::demo

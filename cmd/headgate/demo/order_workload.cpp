@@ -2,15 +2,12 @@
 
 #include <condition_variable>
 #include <exception>
-#include <optional>
 #include <random>
 #include <utility>
 
 #include "base/backoff.hpp"
 #include "base/clock.hpp"
-#include "demo/order_actions.hpp"
-#include "demo/order_schema.hpp"
-#include "demo/pg_session.hpp"
+#include "demo/postgres_orders.hpp"
 
 namespace headgate::demo {
 
@@ -24,22 +21,21 @@ void pause_until(const std::stop_token& stop, TimePoint until) {
   never_notified.wait_until(lock, stop, until, [] { return false; });
 }
 
-// The server is going down, coming up or full: the session is or will be lost, and another one
-// works later.
-bool wants_new_session(const PgError& error) {
-  return error.session_lost() || error.sqlstate().starts_with("57P") || error.sqlstate() == "53300";
-}
-
 }  // namespace
 
-OrderWorkload::OrderWorkload(WorkloadOptions options) : options_(std::move(options)) {}
+OrderWorkload::OrderWorkload(WorkloadOptions options) : options_(std::move(options)) {
+  database_ = postgres_orders(options_.conninfo, options_.customers, options_.products);
+}
+
+OrderWorkload::OrderWorkload(WorkloadOptions options, std::unique_ptr<OrderDatabase> database)
+    : options_(std::move(options)), database_(std::move(database)) {}
 
 OrderWorkload::~OrderWorkload() {
   workers_.clear();
 }
 
 void OrderWorkload::create_schema() {
-  PgSession(options_.conninfo).execute(order_schema_script(options_.customers, options_.products));
+  database_->create_schema();
 }
 
 void OrderWorkload::start() {
@@ -63,24 +59,11 @@ WorkloadCounters OrderWorkload::counters() const {
 
 namespace {
 
-enum class Ended { kCommitted, kRolledBack };
-
-Ended one_transaction(PgSession& session, std::mt19937_64& random, const WorkloadOptions& options) {
-  session.execute("BEGIN");
-  OrderActions(session, random, options.customers, options.products).any();
-  if (std::bernoulli_distribution(0.05)(random)) {
-    session.execute("ROLLBACK");
-    return Ended::kRolledBack;
-  }
-  session.execute("COMMIT");
-  return Ended::kCommitted;
-}
-
 // Back to no transaction; without a session when even that fails.
-void roll_back(std::optional<PgSession>& session) {
+void roll_back(std::unique_ptr<OrderSession>& session) {
   try {
-    session->execute("ROLLBACK");
-  } catch (const PgError&) {
+    session->roll_back();
+  } catch (const std::exception&) {
     session.reset();
   }
 }
@@ -103,32 +86,33 @@ void OrderWorkload::work(const std::stop_token& stop, unsigned worker) {
                                       1e9 * options_.workers / options_.transactions_per_second))
                                 : Duration::zero();
   TimePoint next = clock.now();
-  std::optional<PgSession> session;
+  std::unique_ptr<OrderSession> session;
   bool had_session = false;
   while (!stop.stop_requested()) {
     try {
       if (!session) {
-        session.emplace(options_.conninfo);
+        session = database_->connect();
         reconnected_ += std::exchange(had_session, true) ? 1 : 0;
       }
-      const Ended ended = one_transaction(*session, random, options_);
-      ++(ended == Ended::kCommitted ? committed_ : rolled_back_);
+      ++(session->transact(random) ? committed_ : rolled_back_);
       backoff.reset();
       // A worker that was held up does not make up for it.
       next = std::max(next + interval, clock.now() - interval);
       if (next > clock.now()) {
         pause_until(stop, next);
       }
-    } catch (const PgError& error) {
-      if (error.retryable()) {
-        roll_back(session);
-        ++retried_;
-      } else if (wants_new_session(error)) {
-        session.reset();
-        pause_until(stop, clock.now() + backoff.next());
-      } else {
+    } catch (const std::exception& error) {
+      const OrderFailure failure = database_->judge(error);
+      if (failure == OrderFailure::kUnexpected) {
         fail(std::current_exception());
         return;
+      }
+      if (failure == OrderFailure::kRetry && session) {
+        roll_back(session);
+        ++retried_;
+      } else {
+        session.reset();
+        pause_until(stop, clock.now() + backoff.next());
       }
     } catch (...) {
       fail(std::current_exception());

@@ -9,16 +9,19 @@
 #include <atomic>
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "demo/order_database.hpp"
+
 namespace headgate::demo {
 
 struct WorkloadOptions {
-  std::string conninfo{};
+  std::string conninfo{};  // of a PostgreSQL
   unsigned workers = 4;
   double transactions_per_second = 0;  // of all workers together; 0: as fast as they can
   std::uint64_t seed = 1;
@@ -36,14 +39,17 @@ struct WorkloadCounters {
 // start(), stop() and create_schema() belong to one thread; counters() may be called from any.
 class OrderWorkload {
  public:
+  // In the PostgreSQL of the options.
   explicit OrderWorkload(WorkloadOptions options);
+  // In another database; `conninfo` and the numbers of rows are then not used.
+  OrderWorkload(WorkloadOptions options, std::unique_ptr<OrderDatabase> database);
   // Stops; an error that ended a worker is then lost.
   ~OrderWorkload();
 
   OrderWorkload(const OrderWorkload&) = delete;
   OrderWorkload& operator=(const OrderWorkload&) = delete;
 
-  // Creates schema `shop` and its first rows. Throws PgError.
+  // Creates schema `shop` and its first rows. Throws PgError, or what the database throws.
   void create_schema();
 
   // Starts the workers. They reconnect with back-off when the server goes away, and go on. Counters
@@ -52,8 +58,9 @@ class OrderWorkload {
 
   // Ends the workers after their current transaction and returns when none has one open.
   //
-  // Throws PgError when a worker met an error that it does not expect (not a lost session, deadlock
-  // or serialization failure): the workload or the server is at fault.
+  // Throws PgError, or what the database throws, when a worker met an error that it does not expect
+  // (not a lost session, deadlock or serialization failure): the workload or the server is at
+  // fault.
   void stop();
 
   WorkloadCounters counters() const;
@@ -64,6 +71,7 @@ class OrderWorkload {
 
   // Constant after construction.
   WorkloadOptions options_;
+  std::unique_ptr<OrderDatabase> database_;
 
   std::vector<std::jthread> workers_;
   unsigned starts_ = 0;  // gives each start other random numbers

@@ -1,4 +1,4 @@
-// Rows of a table in one order, from PostgreSQL or SQLite, each value as PostgreSQL prints it.
+// Rows of a table in one order, from a source or a mirror, each value as PostgreSQL prints it.
 
 #pragma once
 
@@ -59,6 +59,9 @@ std::unique_ptr<RowSource> postgres_rows(PgSession& session, std::string schema 
 //
 // Throws Error{kOperator} when it cannot be opened.
 std::unique_ptr<RowSource> sqlite_rows(const std::string& path);
+
+// A double precision as PostgreSQL prints it.
+std::string float8_text(double value);
 
 // The tables of the source as `schema.table` names, with their columns and key (primary key).
 // Generated columns are left out: logical replication does not carry them.

@@ -45,6 +45,14 @@ std::string float_text(Float value, int digits_max) {
   return {buffer.data(), end};
 }
 
+}  // namespace
+
+std::string float8_text(double value) {
+  return float_text(value, 15);
+}
+
+namespace {
+
 std::string marked(const char* storage, std::string_view text) {
   return fmt::format("({}) {}", storage, text);
 }
@@ -77,7 +85,7 @@ std::string normalised(sqlite3_value* value, std::string_view type) {
       if (type == "float4") {
         return float_text(static_cast<float>(number), 6);
       }
-      const std::string text = float_text(number, 15);
+      const std::string text = float8_text(number);
       return type == "float8" ? text : marked("REAL", text);
     }
     case SQLITE_BLOB: {
