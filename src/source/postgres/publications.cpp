@@ -313,6 +313,16 @@ std::string append_name(const std::string& name) {
   return name + "_append";
 }
 
+bool is_published_now(pq::Connection& connection, const std::string& name, std::uint32_t oid) {
+  return connection
+      .exec(
+          "SELECT EXISTS (SELECT 1 FROM pg_publication p "
+          "CROSS JOIN LATERAL pg_get_publication_tables(p.pubname::text) t "
+          "WHERE p.pubname IN ($1, $2) AND t.relid = $3::oid)",
+          {name, append_name(name), std::to_string(oid)}, "look at the publication again")
+      .boolean(0, 0);
+}
+
 bool has_publication(pq::Connection& connection, const std::string& name) {
   return find_publication(connection, name).found;
 }

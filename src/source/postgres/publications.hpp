@@ -36,6 +36,9 @@ struct PublicationPlan {
   Findings findings;
 };
 
+// Whether a publication of `name` has the table of this OID, whatever it is called by now.
+bool is_published_now(pq::Connection& connection, const std::string& name, std::uint32_t oid);
+
 bool has_publication(pq::Connection& connection, const std::string& name);
 
 // Sinks hold a position.

@@ -141,8 +141,15 @@ std::vector<CatalogTable> Session::candidates(bool following, Findings& findings
         of_published.contains(table.oid) ||
         std::any_of(published.begin(), published.end(),
                     [&](const PublishedTable& entry) { return entry.name == table.name; });
-    const bool is_named = std::find(named.begin(), named.end(), table.name) != named.end();
-    if (is_published || is_named || !filter_.matches(table.name)) {
+    if (is_published || !filter_.matches(table.name)) {
+      return false;
+    }
+    if (is_published_now(catalog(), options_.publication, table.oid)) {
+      throw Error{ErrorKind::kTransient,
+                  fmt::format("source: table {} is being renamed while it is looked at",
+                              table.name.to_string())};
+    }
+    if (std::find(named.begin(), named.end(), table.name) != named.end()) {
       return false;
     }
     const std::string obstacle = why_not_captured(table);
