@@ -30,7 +30,6 @@ void Mirror::transform(const TransformContext& context, const Transaction& trans
       out.configs.push_back(config);
     }
   }
-  out.operations.reserve(out.operations.size() + transaction.changes().size());
   for (const Change& change : transaction.changes()) {
     const auto found = std::find_if(tables.begin(), tables.end(),
                                     [&](const auto& entry) { return entry.first == change.table; });

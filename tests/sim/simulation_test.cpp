@@ -75,7 +75,7 @@ TEST_CASE("within some hundred seeds, everything happens that can happen") {
       "alter_table: transient",
       "killed in alter_table",
   };
-  for (std::uint64_t seed = 0; seed < 600 && !expected.empty(); ++seed) {
+  for (std::uint64_t seed = 0; seed < 2000 && !expected.empty(); ++seed) {
     const Outcome outcome = simulate(plan_for(seed), true);
     REQUIRE_FALSE(outcome.violation);
     expected.erase(
