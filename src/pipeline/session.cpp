@@ -109,12 +109,17 @@ StartPoint Session::start_point() const {
         start.copies.push_back(table);
         continue;
       }
-      auto moved = table.copy->moved;
-      moved.insert(moved.end(), other->copy->moved.begin(), other->copy->moved.end());
-      if (table.copy->chunks < other->copy->chunks) {
-        *other = table;
+      if (table.copy->cursor == other->copy->cursor && table.copy->chunks == other->copy->chunks &&
+          table.copy->complete == other->copy->complete) {
+        const auto& moved = table.copy->moved;
+        other->copy->moved.insert(other->copy->moved.end(), moved.begin(), moved.end());
+        continue;
       }
-      other->copy->moved = std::move(moved);
+      // Chunks of different sessions end at different keys, which only the source could compare:
+      // what lies between two sinks must not be left out.
+      const bool again = other->copy->again;
+      other->copy = CopyProgress{};
+      other->copy->again = again;
     }
   }
   return start;
