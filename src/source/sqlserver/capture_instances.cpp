@@ -21,16 +21,21 @@ std::optional<LSN> lsn_of(odbc::Statement& rows, std::size_t column) {
 
 using ByChangeTable = std::map<std::int64_t, CaptureInstance>;
 
-// Both times in one text: the change table is altered by the capture process when a type was
-// changed, the source table by whoever alters it. Only ever compared for equality.
+// All in one text: the change table is altered by the capture process when a type was changed, the
+// source table by whoever alters it. Both times come in steps of 1/300 s, within which an ALTER
+// would not be seen; the log position of the last one tells those apart, but may come later than the
+// change table's. Only ever compared for equality.
 constexpr const char* kModified =
-    "CONVERT(varchar(30), c.modify_date, 126), CONVERT(varchar(30), s.modify_date, 126) ";
+    "CONVERT(varchar(30), c.modify_date, 126), CONVERT(varchar(30), s.modify_date, 126), "
+    "(SELECT MAX(h.ddl_lsn) FROM cdc.ddl_history h WHERE h.object_id = t.object_id) ";
 constexpr const char* kFromInstances =
     "FROM cdc.change_tables t LEFT JOIN sys.objects c ON c.object_id = t.object_id "
     "LEFT JOIN sys.objects s ON s.object_id = t.source_object_id";
 
 std::string modified_of(odbc::Statement& rows, std::size_t column) {
-  return rows.text(column) + " " + rows.text(column + 1);
+  const auto last_ddl = lsn_of(rows, column + 2);
+  return rows.text(column) + " " + rows.text(column + 1) + " " +
+         (last_ddl ? last_ddl->to_hex() : std::string());
 }
 
 ByChangeTable read_headers(odbc::Connection& connection) {

@@ -44,7 +44,7 @@ struct CaptureInstance {
   std::int64_t source_table = 0;  // object_id
   TableName table;
   std::string create_date;  // as the server prints it
-  std::string modified;     // the change table's and the source table's last ALTER
+  std::string modified;     // the last ALTER of the change table and of the source table
 
   // Nothing that was committed before this can be read from it, and everything from it on can
   // (sqlserver-cdc 3.6); clean-up raises it. None while the capture process has not seen the
