@@ -108,6 +108,7 @@ TEST_CASE("a large transaction whose COMMIT is lost on either way arrives exactl
     source.execute("INSERT INTO public.items SELECT i, repeat('x', 400) FROM generate_series(" +
                    std::to_string(from) + ", " + std::to_string(from + 29'999) + ") i");
   };
+  const auto begun_again = [&] { return count(setup.daemon().log(), "pipeline begins again"); };
 
   lose_reply(setup.sink_gate(), Strike::kReset, 0);
   insert(1);
@@ -116,12 +117,17 @@ TEST_CASE("a large transaction whose COMMIT is lost on either way arrives exactl
   CHECK(setup.differences({"public.items"}) == "");
   CHECK(count(setup.daemon().log(), "commit confirmed sink=server") == 1);
 
-  lose_command(setup.sink_gate(), Strike::kReset, 0);
-  insert(100'001);
-  wait_for_strike(setup, 2);
-  setup.catch_up();
-  CHECK(setup.differences({"public.items"}) == "");
+  // Now and then the COMMIT that is struck only moves an idle sink's position on; that one begins
+  // again from memory.
+  constexpr unsigned kTriesMax = 5;
+  for (unsigned i = 0; i < kTriesMax && begun_again() == 0; ++i) {
+    lose_command(setup.sink_gate(), Strike::kReset, 0);
+    insert(100'001 + static_cast<int>(i) * 100'000);
+    wait_for_strike(setup, 2 + i);
+    setup.catch_up();
+    CHECK(setup.differences({"public.items"}) == "");
+  }
   CHECK(count(setup.daemon().log(), "commit confirmed sink=server") == 1);
-  CHECK(count(setup.daemon().log(), "pipeline begins again") == 1);
+  CHECK(begun_again() == 1);
   CHECK(setup.daemon().terminate().ok());
 }
