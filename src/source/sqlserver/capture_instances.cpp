@@ -22,20 +22,22 @@ std::optional<LSN> lsn_of(odbc::Statement& rows, std::size_t column) {
 using ByChangeTable = std::map<std::int64_t, CaptureInstance>;
 
 // All in one text: the change table is altered by the capture process when a type was changed, the
-// source table by whoever alters it. Both times come in steps of 1/300 s, within which an ALTER
-// would not be seen; the log position of the last one tells those apart, but may come later than the
-// change table's. Only ever compared for equality.
+// source table by whoever alters it. Both times come in steps of 1/300 s, within which two ALTERs
+// look like one: the log position of the last one, which may come later than the change table's
+// time, and the source table's name tell them apart. Only ever compared for equality.
 constexpr const char* kModified =
     "CONVERT(varchar(30), c.modify_date, 126), CONVERT(varchar(30), s.modify_date, 126), "
-    "(SELECT MAX(h.ddl_lsn) FROM cdc.ddl_history h WHERE h.object_id = t.object_id) ";
+    "(SELECT MAX(h.ddl_lsn) FROM cdc.ddl_history h WHERE h.object_id = t.object_id), "
+    "s.schema_id, s.name ";
 constexpr const char* kFromInstances =
     "FROM cdc.change_tables t LEFT JOIN sys.objects c ON c.object_id = t.object_id "
     "LEFT JOIN sys.objects s ON s.object_id = t.source_object_id";
 
 std::string modified_of(odbc::Statement& rows, std::size_t column) {
   const auto last_ddl = lsn_of(rows, column + 2);
-  return rows.text(column) + " " + rows.text(column + 1) + " " +
-         (last_ddl ? last_ddl->to_hex() : std::string());
+  return fmt::format("{} {} {} {} {}", rows.text(column), rows.text(column + 1),
+                     last_ddl ? last_ddl->to_hex() : "", rows.text(column + 3),
+                     rows.text(column + 4));
 }
 
 ByChangeTable read_headers(odbc::Connection& connection) {
