@@ -12,7 +12,7 @@
 namespace headgate {
 namespace {
 
-constexpr std::array<std::pair<std::string_view, Break>, 15> kNames{{
+constexpr std::array<std::pair<std::string_view, Break>, 17> kNames{{
     {"split_transaction", Break::kSplitTransaction},
     {"open_gate_early", Break::kOpenGateEarly},
     {"reorder", Break::kReorder},
@@ -23,6 +23,8 @@ constexpr std::array<std::pair<std::string_view, Break>, 15> kNames{{
     {"guess_lost_reply", Break::kGuessLostReply},
     {"skip_epoch_check", Break::kSkipEpochCheck},
     {"drop_row", Break::kDropRow},
+    {"ignore_copy_point", Break::kIgnoreCopyPoint},
+    {"forget_staging", Break::kForgetStaging},
     {"skip_gap_check", Break::kSkipGapCheck},
     {"forget_spill", Break::kForgetSpill},
     {"no_back_pressure", Break::kNoBackPressure},

@@ -18,6 +18,8 @@ enum class Break {
   kGuessLostReply,     // guess_lost_reply (I3): a COMMIT in doubt is taken for done
   kSkipEpochCheck,     // skip_epoch_check (I4): a process that was taken over goes on writing
   kDropRow,            // drop_row (I5): the last row of a batch is left out
+  kIgnoreCopyPoint,    // ignore_copy_point (I5): chunks stand anywhere in the stream
+  kForgetStaging,      // forget_staging (I5): changes do not reach the rows copied so far
   kSkipGapCheck,       // skip_gap_check (I7): what the source has discarded is not missed
   kForgetSpill,        // forget_spill (I8): what was spilled to disk is not read again
   kNoBackPressure,     // no_back_pressure (I8): queues take whatever comes

@@ -45,6 +45,9 @@ struct CopyMark {
   bool initial = false;     // kCopyBegin: for sinks only that hold no position yet
   bool missing = false;     // kCopyBegin: of the tables, only those that the sink has not
   std::uint64_t chunk = 0;  // kCopyChunk: which one of its table, from 1
+  // kCopyChunk: whose count `chunk` is. The chunks of one run follow each other; those of another
+  // have other ends, since rows came and went between the two.
+  std::string run;
   // kCopyChunk: the key of the chunk's last row, as the source prints it: the next one begins
   // behind it. Known in the last portion; empty with `last`.
   std::vector<std::string> cursor;

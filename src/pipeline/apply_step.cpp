@@ -80,8 +80,7 @@ StepOutcome ApplyStep::wait() {
     return StepOutcome::waiting(last_keep_alive_ + options_.keep_alive_interval);
   }
   const TimePoint next_flush = last_flush_ + options_.flush_interval;
-  const bool dirty = durable_ != position_;
-  return StepOutcome::waiting(dirty ? next_flush : clock_.now() + std::chrono::seconds(1));
+  return StepOutcome::waiting(dirty_ ? next_flush : clock_.now() + std::chrono::seconds(1));
 }
 
 void ApplyStep::connect() {
@@ -98,6 +97,8 @@ void ApplyStep::connect() {
   }
   position_ = found.position;
   durable_ = found.position;  // connect() committed durably, and with it all that was before
+  dirty_ = false;
+  copies_stand_ = copies_.stand();
   last_flush_ = clock_.now();
   log_->info("sink connected sink={} position={} epoch={}", sink_,
              position_.empty() ? "(none)" : position_.to_string(), found.epoch);
@@ -148,6 +149,7 @@ void ApplyStep::adopt(const History& history) {
              adopted.to_string(), position_.history.text, history.text);
   position_ = adopted;
   durable_ = adopted;
+  dirty_ = false;
   progress_.update([&](SinkStatus& status) {
     status.applied = position_;
     status.durable = durable_;
@@ -163,6 +165,12 @@ void ApplyStep::settle_batch(const Position& found) {
     return;
   }
   if (found == position_) {
+    // What belongs to a copy may be committed without a new position: done with the reply lost, or
+    // lost with the sink's power, it cannot be applied again as if nothing had happened.
+    if (copies_.stand() != copies_stand_) {
+      throw Error{ErrorKind::kReread,
+                  fmt::format("sink {}: its copies are not where this process left them", sink_)};
+    }
     if (earlier_portions_gone_) {
       ask_paused_table();
       throw Error{
@@ -211,7 +219,9 @@ bool ApplyStep::wants(const Transaction& transaction) const {
     return true;
   }
   // Also behind what waits in the batch: the same transaction twice must not be applied twice.
-  return !is_contained(transaction, batch_.empty() ? position_ : batch_.back()->end_position);
+  const Position& reached = batch_.empty() ? position_ : batch_.back()->end_position;
+  // Of changes before its copy begins, a sink has no use.
+  return !reached.empty() && !is_contained(transaction, reached);
 }
 
 // Fills batch_ with whole transactions that wait, or with the next portion of a large one. False
@@ -426,8 +436,12 @@ std::string ApplyStep::streaming_state() const {
 void ApplyStep::finish_batch() {
   const Transaction& last = *batch_.back();
   position_ = batch_end();
-  if (driver_.commits_are_durable()) {
+  copies_stand_ = copies_.stand();
+  dirty_ = !driver_.commits_are_durable();
+  if (!dirty_) {
     durable_ = position_;
+  } else if (last.purpose == Purpose::kCopyBegin || last.purpose == Purpose::kCopyEnd) {
+    last_flush_ = {};  // soon: nobody else remembers it
   }
   std::uint64_t transactions = 0;
   for (const TransactionPtr& transaction : batch_) {
@@ -469,7 +483,7 @@ void ApplyStep::recovered() {
 }
 
 bool ApplyStep::flush_due() const {
-  if (durable_ == position_ || in_transaction_) {
+  if (!dirty_ || in_transaction_) {
     return false;
   }
   return draining_ || clock_.now() >= last_flush_ + options_.flush_interval;
@@ -480,6 +494,7 @@ void ApplyStep::flush() {
     driver_.flush();
   }
   durable_ = position_;
+  dirty_ = false;
   last_flush_ = clock_.now();
   progress_.update([&](SinkStatus& status) { status.durable = durable_; });
 }

@@ -146,6 +146,8 @@ class ApplyStep {
   // What the sink is known to have committed, and what of it is known to survive a power cut.
   Position position_;
   Position durable_;
+  bool dirty_ = false;        // something is committed that durable_ does not stand for
+  CopiesStand copies_stand_;  // when the sink was at position_
   TimePoint last_flush_{};
   TimePoint last_keep_alive_{};
 

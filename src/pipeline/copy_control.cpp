@@ -33,10 +33,10 @@ std::string CopyControl::pause() {
 
 std::string CopyControl::resume() {
   const std::lock_guard lock(mutex_);
-  if (!copying()) {
+  // Also while the pipeline begins again, and no copy is seen to run.
+  if (!std::exchange(paused_, false) && !copying()) {
     return kNoCopy;
   }
-  paused_ = false;
   return {};
 }
 

@@ -4,6 +4,29 @@
 #include <utility>
 
 namespace headgate {
+namespace {
+
+// From where two sinks can both go on with a table.
+CopyProgress behind_both(const CopyProgress& a, const CopyProgress& b) {
+  CopyProgress start;
+  if (a.run == b.run) {
+    start = a.chunks < b.chunks ? a : b;
+  }
+  // Otherwise their chunks end at keys that only the source could compare, and what lies between
+  // the two must not be left out: the table is copied again.
+  const CopyProgress& other = a.chunks < b.chunks ? b : a;
+  if (start.chunks > 0) {
+    for (const auto& key : other.moved) {
+      if (std::find(start.moved.begin(), start.moved.end(), key) == start.moved.end()) {
+        start.moved.push_back(key);
+      }
+    }
+  }
+  start.again = a.again && b.again;
+  return start;
+}
+
+}  // namespace
 
 Session::Lane::Lane(const SessionSink& of, const Clock& clock, const SessionOptions& options,
                     const Logger& log)
@@ -109,17 +132,7 @@ StartPoint Session::start_point() const {
         start.copies.push_back(table);
         continue;
       }
-      if (table.copy->cursor == other->copy->cursor && table.copy->chunks == other->copy->chunks &&
-          table.copy->complete == other->copy->complete) {
-        const auto& moved = table.copy->moved;
-        other->copy->moved.insert(other->copy->moved.end(), moved.begin(), moved.end());
-        continue;
-      }
-      // Chunks of different sessions end at different keys, which only the source could compare:
-      // what lies between two sinks must not be left out.
-      const bool again = other->copy->again;
-      other->copy = CopyProgress{};
-      other->copy->again = again;
+      other->copy = behind_both(*table.copy, *other->copy);
     }
   }
   return start;

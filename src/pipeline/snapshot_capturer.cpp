@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "base/check.hpp"
+#include "base/deliberate_break.hpp"
 #include "base/error.hpp"
 #include "pipeline/table_copies.hpp"
 
@@ -48,6 +49,7 @@ void SnapshotCapturer::open(const StartPoint& start) {
     cdc_.open(start);
     stream_open_ = true;
   }
+  run_ = BatchContext::make({}, clock_.wall_now()).batch_id;
   copy_began_ = clock_.now();
   copied_bytes_ = 0;
 }
@@ -106,7 +108,7 @@ CaptureResult SnapshotCapturer::fetch(const FetchLimits& limits, TimePoint deadl
 
 // One step; what it hands over is in `result`.
 void SnapshotCapturer::read(const FetchLimits& limits, TimePoint deadline, CaptureResult& result) {
-  if (begin_pending_) {
+  if (begin_due()) {
     begin(result, deadline);
     return;
   }
@@ -124,7 +126,7 @@ void SnapshotCapturer::read(const FetchLimits& limits, TimePoint deadline, Captu
     }
     return;
   }
-  if (next_table() == nullptr && !within_transaction_) {
+  if (next_table() == nullptr && !begin_pending_ && !within_transaction_) {
     end_copy(result);
     return;
   }
@@ -156,7 +158,12 @@ void SnapshotCapturer::give_point_up_when_late() {
   }
 }
 
-// A sink without a position begins where the others are; where there are none, at the first point.
+// A first copy begins at its first point, also while other sinks stream: at no earlier position
+// would it be known which tables there were, and how they looked.
+bool SnapshotCapturer::begin_due() const {
+  return begin_pending_ && (!start_.copy_needed || !stream_open_ || at_point());
+}
+
 void SnapshotCapturer::begin(CaptureResult& result, TimePoint deadline) {
   if (!stream_open_) {
     look_for_point(deadline);
@@ -179,9 +186,11 @@ void SnapshotCapturer::begin(CaptureResult& result, TimePoint deadline) {
   }
   if (!stream_open_) {
     start_.resume = *point_;
-    delivered_ = *point_;
     cdc_.open(start_);
     stream_open_ = true;
+  }
+  if (start_.copy_needed) {
+    delivered_ = *point_;
   }
   const auto begun = mark_of(Purpose::kCopyBegin, delivered_);
   begun->copy.initial = start_.copy_needed;
@@ -203,11 +212,12 @@ bool SnapshotCapturer::asked_for(const TableName& table) const {
 }
 
 void SnapshotCapturer::look_for_point(TimePoint deadline) {
-  if (point_ || paused_ || (next_table() == nullptr && !begin_pending_)) {
+  if (point_ || (next_table() == nullptr && !begin_pending_)) {
     return;
   }
   if (!point_asked_) {
-    if (too_fast() || clock_.now() < next_point_) {
+    const bool paused = paused_ && !begin_pending_;
+    if (paused || too_fast() || clock_.now() < next_point_) {
       return;
     }
     source_.request_point();
@@ -234,6 +244,9 @@ bool SnapshotCapturer::too_fast() const {
 
 // Every transaction at or before the point was handed over, and none behind it.
 bool SnapshotCapturer::at_point() const {
+  if (broken(Break::kIgnoreCopyPoint)) {
+    return point_ && !within_transaction_;
+  }
   return point_ && !within_transaction_ &&
          (past_point_ || delivered_.lsn == point_->lsn ||
           (held_.empty() && cdc_.handed_over() >= point_->lsn));
@@ -364,6 +377,7 @@ void SnapshotCapturer::read_chunk(const FetchLimits& limits, TimePoint deadline,
   const auto portion = mark_of(Purpose::kCopyChunk, *point_);
   portion->set_first_ordinal(chunk_rows_);
   portion->involve(reading_->schema);
+  portion->copy.run = run_;
   portion->copy.chunk = reading_->progress.chunks + (reading_keys_.empty() ? 1 : 0);
   portion->copy.keys = reading_keys_;
   const bool end = source_.read(*portion, limits.bytes_max, deadline).end;

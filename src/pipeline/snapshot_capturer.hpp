@@ -74,6 +74,7 @@ class SnapshotCapturer final : public Capturer {
   };
 
   void read(const FetchLimits& limits, TimePoint deadline, CaptureResult& result);
+  bool begin_due() const;
   void begin(CaptureResult& result, TimePoint deadline);
   bool asked_for(const TableName& table) const;
   bool all_again() const;
@@ -100,6 +101,7 @@ class SnapshotCapturer final : public Capturer {
   Logger log_;
 
   StartPoint start_;
+  std::string run_;  // from one open() to the next
   bool stream_open_ = false;
   bool paused_ = false;
   bool cancelled_ = false;

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "base/check.hpp"
+#include "base/deliberate_break.hpp"
 #include "base/error.hpp"
 #include "core/value_text.hpp"
 
@@ -44,15 +45,6 @@ std::optional<Key> moved_to(const TableSchema& table, Row before, Row data) {
   return key;
 }
 
-const TableSchema* find_table(const Transaction& transaction, const TableSchema& copied) {
-  const std::string id = record_id(copied);
-  const auto& involved = transaction.involved_tables();
-  const auto table =
-      std::find_if(involved.begin(), involved.end(),
-                   [&](const TableSchemaPtr& candidate) { return record_id(*candidate) == id; });
-  return table == involved.end() ? nullptr : table->get();
-}
-
 // The table as a copy has described it.
 SinkConfigPtr config_of(const TableRecord& record, const TableName& name) {
   auto config = std::make_shared<SinkConfig>();
@@ -70,20 +62,25 @@ bool same_description(const TableSchema& a, const TableSchema& b) {
 }
 
 bool alters(const Transaction& transaction, const TableSchema& copied) {
-  const TableSchema* table = find_table(transaction, copied);
-  return table != nullptr && !same_description(*table, copied);
+  const std::string id = record_id(copied);
+  const auto& involved = transaction.involved_tables();
+  return std::any_of(involved.begin(), involved.end(), [&](const TableSchemaPtr& table) {
+    return record_id(*table) == id && !same_description(*table, copied);
+  });
 }
 
 std::vector<Key> moved_rows(const Transaction& transaction, const TableSchema& copied) {
   std::vector<Key> keys;
-  const TableSchema* table = find_table(transaction, copied);
-  if (table == nullptr) {
-    return keys;
-  }
-  for (const Change& change : transaction.changes()) {
-    if (change.operation == Operation::kUpdateAfter && change.table == table) {
-      if (auto key = moved_to(*table, change.before, change.data)) {
-        keys.push_back(std::move(*key));
+  const std::string id = record_id(copied);
+  for (const TableSchemaPtr& table : transaction.involved_tables()) {
+    if (record_id(*table) != id) {
+      continue;
+    }
+    for (const Change& change : transaction.changes()) {
+      if (change.operation == Operation::kUpdateAfter && change.table == table.get()) {
+        if (auto key = moved_to(*table, change.before, change.data)) {
+          keys.push_back(std::move(*key));
+        }
       }
     }
   }
@@ -100,6 +97,14 @@ void TableCopies::connected() {
       copied_.emplace(record_id(record.source), Copied{record, nullptr});
     }
   }
+}
+
+CopiesStand TableCopies::stand() const {
+  CopiesStand stand;
+  for (const auto& [id, copied] : copied_) {
+    stand.emplace(id, copied.record.copy->chunks);
+  }
+  return stand;
 }
 
 bool TableCopies::wants(const Transaction& transaction, const Position& position) const {
@@ -182,6 +187,9 @@ void TableCopies::route(DataSet& data) {
         keep(*copied);
       }
     }
+    if (broken(Break::kForgetStaging)) {
+      continue;
+    }
     use_staging(*copied, *operation.config);
     if (!copied->record.copy->mixed) {
       copied->record.copy->mixed = true;
@@ -263,6 +271,7 @@ void TableCopies::write_chunk(const Transaction& portion, const DataSet& data) {
   } else if (ends(portion.portion)) {
     progress.chunks = portion.copy.chunk;
     progress.cursor = portion.copy.cursor;
+    progress.run = portion.copy.run;
     progress.rows += copied->chunk_rows;
     progress.complete = portion.copy.last;
     keep(*copied);

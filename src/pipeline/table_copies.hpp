@@ -26,6 +26,9 @@ bool alters(const Transaction& transaction, const TableSchema& copied);
 std::vector<std::vector<std::string>> moved_rows(const Transaction& transaction,
                                                  const TableSchema& copied);
 
+// Which tables are copied, by record_id(), and how many chunks of each are there.
+using CopiesStand = std::map<std::string, std::uint64_t>;
+
 // The rows of a table that is copied in chunks are gathered in a staging table, which nobody reads.
 // What the stream changes in the table meanwhile is written there too (or only there, as long as
 // readers have no copy), by the rules of a mirror: complete rows are inserted or overwrite, updates
@@ -45,6 +48,8 @@ class TableCopies {
 
   // Some table is being copied.
   bool any() const { return !copied_.empty(); }
+
+  CopiesStand stand() const;
 
   // Whether `transaction`, of one of the purposes kCopy…, is for a sink at `position`.
   bool wants(const Transaction& transaction, const Position& position) const;

@@ -74,10 +74,9 @@ json::object to_object(const CopyProgress& copy) {
   for (const auto& key : copy.moved) {
     moved.push_back(to_array(key));
   }
-  return {{"chunks", copy.chunks},    {"cursor", to_array(copy.cursor)},
-          {"rows", copy.rows},        {"complete", copy.complete},
-          {"again", copy.again},      {"mixed", copy.mixed},
-          {"moved", std::move(moved)}};
+  return {{"chunks", copy.chunks}, {"cursor", to_array(copy.cursor)}, {"run", copy.run},
+          {"rows", copy.rows},     {"complete", copy.complete},       {"again", copy.again},
+          {"mixed", copy.mixed},   {"moved", std::move(moved)}};
 }
 
 CopyProgress to_copy(const json::value& value) {
@@ -85,6 +84,7 @@ CopyProgress to_copy(const json::value& value) {
   CopyProgress copy;
   copy.chunks = object.at("chunks").to_number<std::uint64_t>();
   copy.cursor = to_texts(object.at("cursor"));
+  copy.run = object.at("run").as_string();
   for (const json::value& key : object.at("moved").as_array()) {
     copy.moved.push_back(to_texts(key));
   }

@@ -19,6 +19,7 @@ namespace headgate {
 struct CopyProgress {
   std::uint64_t chunks = 0;         // that are there; 0: no row of it is
   std::vector<std::string> cursor;  // CopyMark's of the last of them
+  std::string run;                  // and its run
   std::uint64_t rows = 0;           // in these
   bool complete = false;            // the last one is there; the other tables are waited for
   // Rows that came to these keys without values that only the row under their old key had, and that
