@@ -42,6 +42,7 @@ class ScriptedCapturer final : public Capturer {
   void acknowledge(const Position& durable) override;
   void keep_alive() override;
   void stop() noexcept override;
+  LSN handed_over() const override { return reached; }
 
   bool is_open() const { return open_; }
 
@@ -50,6 +51,7 @@ class ScriptedCapturer final : public Capturer {
   std::size_t fetches = 0;
   std::size_t keep_alives = 0;
   std::size_t stops = 0;
+  LSN reached;  // what handed_over() says
   std::vector<std::string> misuse;
 
  private:

@@ -74,6 +74,14 @@ Record key_of(std::size_t table, const Record& row) {
   return key;
 }
 
+Record key_record(const std::vector<std::string>& values) {
+  Record key;
+  for (const std::string& value : values) {
+    key.push_back(text(value));
+  }
+  return key;
+}
+
 State::State() {
   for (auto& table : tables_) {
     table = std::make_shared<TableRows>();
@@ -106,18 +114,18 @@ TableRows& State::edit(std::size_t table) {
   return *tables_[table];
 }
 
-std::string State::difference(const State& expected) const {
-  for (std::size_t table = 0; table < kTables; ++table) {
-    const TableRows& found = *tables_[table];
-    const TableRows& wanted = expected[table];
-    if (&found == &wanted || found == wanted) {
-      continue;
-    }
-    const std::string& name = schemas()[table]->name.table;
-    const std::string keyed = first_difference(name, found.by_key, wanted.by_key);
-    return keyed.empty() ? first_difference(name, found.counts, wanted.counts) : keyed;
+void State::drop(std::size_t table) {
+  tables_[table] = std::make_shared<TableRows>();
+  gone_[table] = true;
+}
+
+std::string difference(std::size_t table, const TableRows& found, const TableRows& expected) {
+  if (found == expected) {
+    return {};
   }
-  return {};
+  const std::string& name = schemas()[table]->name.table;
+  const std::string keyed = first_difference(name, found.by_key, expected.by_key);
+  return keyed.empty() ? first_difference(name, found.counts, expected.counts) : keyed;
 }
 
 std::string to_string(const Record& row) {

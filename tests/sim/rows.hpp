@@ -46,6 +46,8 @@ const std::array<TableSchemaPtr, kTables>& schemas();
 // The table of that name; kTables when there is none.
 std::size_t table_of(const TableName& name);
 Record key_of(std::size_t table, const Record& row);
+// A key as a source prints it.
+Record key_record(const std::vector<std::string>& values);
 
 // The rows of one table. Keyless tables count equal rows.
 struct TableRows {
@@ -74,13 +76,18 @@ class State {
   void describe(std::size_t table, TableSchemaPtr schema) { schemas_[table] = std::move(schema); }
   void reshape(std::size_t table, const Reshape& how);
 
-  // The first difference in words, or "" when the two are equal.
-  std::string difference(const State& expected) const;
+  // The source has dropped the table. It never comes back.
+  void drop(std::size_t table);
+  bool gone(std::size_t table) const { return gone_[table]; }
 
  private:
   std::array<std::shared_ptr<TableRows>, kTables> tables_;
   std::array<TableSchemaPtr, kTables> schemas_;
+  std::array<bool, kTables> gone_{};
 };
+
+// The first difference in words, or "" when the two are equal.
+std::string difference(std::size_t table, const TableRows& found, const TableRows& expected);
 
 struct RowChange {
   std::size_t table = 0;

@@ -19,6 +19,9 @@ SimDaemon::SimDaemon(World& world, SourceDatabase& source, std::vector<SinkDatab
   for (SinkDatabase* database : databases_) {
     lanes_.push_back(std::make_unique<Lane>(world, *database));
   }
+  if (source_options.chunks) {
+    options_.copies = &copies_;
+  }
   options_.capture.backoff.seed = world.random.next();
   options_.apply.backoff.seed = world.random.next();
   world.trace(name_, "starts with {} sinks", lanes_.size());

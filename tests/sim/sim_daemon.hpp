@@ -40,6 +40,8 @@ class SimDaemon {
   void stop();
   // Something new is there to be read.
   void wake();
+  // What people ask of copies.
+  CopyControl& copies() { return copies_; }
 
   // From now on another process may take over, or a sink may be set back: then it may stop for
   // that reason, which is otherwise a fault.
@@ -76,6 +78,7 @@ class SimDaemon {
   SimSource source_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   StateManager states_;
+  CopyControl copies_{states_};
   CaptureProgress capture_progress_;
   std::unique_ptr<Session> session_;  // after what it uses
 

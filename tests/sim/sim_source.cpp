@@ -28,37 +28,6 @@ TransactionPtr empty_transaction(const Position& end, WallTime now) {
 
 }  // namespace
 
-// -- connection
-
-void SimConnection::meet_faults(const char* call) {
-  if (dead_) {
-    throw Error{ErrorKind::kTransient, "simulated: the process is gone"};
-  }
-  if (world_.random.chance(world_.rates.killed)) {
-    world_.trace("daemon", "killed in {} of the source", call);
-    throw Killed{};
-  }
-  if (world_.random.chance(world_.rates.slow)) {
-    world_.clock.advance(std::chrono::milliseconds(world_.random.between(1, 20000)));
-  }
-  if (world_.random.chance(world_.rates.connection_lost)) {
-    world_.trace("source", "{}: connection lost", call);
-    throw Error{ErrorKind::kTransient, std::string("simulated failure of ") + call};
-  }
-}
-
-void SimConnection::connect(const char* call) {
-  meet_faults(call);
-  incarnation_ = database_.incarnation();
-}
-
-void SimConnection::enter(const char* call) {
-  meet_faults(call);
-  if (incarnation_ != database_.incarnation()) {
-    throw Error{ErrorKind::kTransient, "simulated: the server was restarted"};
-  }
-}
-
 // -- the log
 
 void SimLogReader::open(const StartPoint& start) {
@@ -76,6 +45,7 @@ void SimLogReader::open(const StartPoint& start) {
   }
   database_.reader = this;
   acknowledged_ = 0;
+  handed_over_ = resume;
   world_.trace("source", "stream opens behind {:X}", resume);
   begin_behind(resume);
 }
@@ -152,6 +122,7 @@ TransactionPtr SimStream::next() {
   const Commit& commit = database_.log()[commit_];
   if (commit.changes.empty()) {
     ++commit_;
+    handed_over_ = commit.end;
     return empty_transaction(database_.position(commit.end), world_.clock.wall_now());
   }
   auto portion = std::make_shared<Transaction>(commit.id, LSN::from_postgres(commit.end - 1),
@@ -165,6 +136,7 @@ TransactionPtr SimStream::next() {
   }
   if (ends(portion->portion)) {
     portion->end_position = database_.position(commit.end);
+    handed_over_ = commit.end;
     ++commit_;
     row_ = 0;
   }
@@ -181,7 +153,6 @@ void SimChangeTables::begin_behind(std::uint64_t position) {
   gate_ = std::make_unique<TransactionBuffer>(world_.clock, tables);
   cursors_.fill({database_.behind(position), 0});
   captured_ = database_.behind(position);
-  handed_over_ = position;
 }
 
 std::vector<TransactionPtr> SimChangeTables::read(const FetchLimits&) {
@@ -246,6 +217,14 @@ void SimChangeTables::read_page(std::size_t table) {
   }
 }
 
+CaptureResult SimPatientReader::fetch(const FetchLimits& limits, TimePoint deadline) {
+  CaptureResult result = log_.fetch(limits, deadline);
+  if (result.transactions.empty()) {
+    world_.clock.advance_to(deadline);
+  }
+  return result;
+}
+
 // -- the copy
 
 void SimCopy::open(const StartPoint& start) {
@@ -301,11 +280,20 @@ CaptureResult SimCopy::fetch(const FetchLimits&, TimePoint) {
 
 SimSource::SimSource(World& world, SourceDatabase& database, const SourceOptions& options,
                      const std::vector<SinkDatabase*>& sinks)
-    : SimConnection(world, database), copy_(world, database, options) {
+    : SimConnection(world, database),
+      copy_(world, database, options),
+      copy_source_(world, database),
+      snapshot_(&copy_) {
   if (options.by_table) {
     log_ = std::make_unique<SimChangeTables>(world, database, options, sinks);
   } else {
     log_ = std::make_unique<SimStream>(world, database, options, sinks);
+  }
+  if (options.chunks) {
+    patient_log_ = std::make_unique<SimPatientReader>(world, *log_);
+    chunks_ = std::make_unique<SnapshotCapturer>(copy_source_, *patient_log_, world.clock,
+                                                 options.copy, world.log());
+    snapshot_ = chunks_.get();
   }
 }
 
@@ -313,6 +301,7 @@ void SimSource::die() {
   log_->stop();
   log_->die();
   copy_.die();
+  copy_source_.die();
   SimConnection::die();
 }
 

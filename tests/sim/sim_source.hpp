@@ -10,6 +10,9 @@
 
 #include "gate/transaction_buffer.hpp"
 #include "pipeline/capturer.hpp"
+#include "pipeline/snapshot_capturer.hpp"
+#include "sim_connection.hpp"
+#include "sim_copy_source.hpp"
 #include "sink_database.hpp"
 #include "source_database.hpp"
 
@@ -24,30 +27,9 @@ struct SourceOptions {
   std::size_t portion_rows = 1000;
   std::size_t fetch_max = 8;  // transactions, portions or pages in one fetch
   std::size_t page_rows = 6;  // by_table: rows read from one table at once
-};
-
-// What the two cdc capturers and the copy share: a connection that may be lost at every call.
-class SimConnection {
- public:
-  SimConnection(World& world, SourceDatabase& database) : world_(world), database_(database) {}
-
-  void die() { dead_ = true; }
-
- protected:
-  ~SimConnection() = default;
-
-  void connect(const char* call);
-  void enter(const char* call);
-  bool dead() const { return dead_; }
-
-  World& world_;
-  SourceDatabase& database_;
-
- private:
-  void meet_faults(const char* call);
-
-  bool dead_ = false;
-  std::size_t incarnation_ = 0;
+  // Copies are made chunk by chunk instead of all at once.
+  bool chunks = false;
+  CopyOptions copy{};
 };
 
 // What the two ways of reading the log share: the slot, and what may be acknowledged.
@@ -63,6 +45,7 @@ class SimLogReader : public Capturer, public SimConnection {
   void acknowledge(const Position& durable) override;
   void keep_alive() override;
   void stop() noexcept override;
+  LSN handed_over() const override { return LSN::from_postgres(handed_over_); }
 
   ~SimLogReader() override = default;
 
@@ -74,6 +57,7 @@ class SimLogReader : public Capturer, public SimConnection {
   virtual std::vector<TransactionPtr> read(const FetchLimits& limits) = 0;
 
   SourceOptions options_;
+  std::uint64_t handed_over_ = 0;  // the end of the last transaction
 
  private:
   const std::vector<SinkDatabase*>& sinks_;
@@ -111,7 +95,25 @@ class SimChangeTables final : public SimLogReader {
   std::unique_ptr<TransactionBuffer> gate_;
   std::array<Cursor, kTables> cursors_{};
   std::size_t captured_ = 0;  // commits that the capture job has brought into the change tables
-  std::uint64_t handed_over_ = 0;
+};
+
+// The log for one who reads nothing else: a fetch that finds nothing waits for its deadline itself,
+// where the daemon would let others have their turn.
+class SimPatientReader final : public Capturer {
+ public:
+  SimPatientReader(World& world, SimLogReader& log) : world_(world), log_(log) {}
+
+  std::string_view name() const override { return log_.name(); }
+  void open(const StartPoint& start) override { log_.open(start); }
+  CaptureResult fetch(const FetchLimits& limits, TimePoint deadline) override;
+  void acknowledge(const Position& durable) override { log_.acknowledge(durable); }
+  void keep_alive() override { log_.keep_alive(); }
+  void stop() noexcept override { log_.stop(); }
+  LSN handed_over() const override { return log_.handed_over(); }
+
+ private:
+  World& world_;
+  SimLogReader& log_;
 };
 
 // The rows that are there already, at the end of the log when it is opened.
@@ -154,12 +156,16 @@ class SimSource final : public Source, public SimConnection {
   bool captures(const TableName& table) const override { return table_of(table) != kTables; }
   LSN current_end() override { return LSN::from_postgres(database_.end()); }
   Capturer& cdc() override { return *log_; }
-  Capturer& snapshot() override { return copy_; }
+  Capturer& snapshot() override { return *snapshot_; }
   SourceHealth health() override { return {}; }
 
  private:
   std::unique_ptr<SimLogReader> log_;
   SimCopy copy_;
+  SimCopySource copy_source_;
+  std::unique_ptr<SimPatientReader> patient_log_;
+  std::unique_ptr<SnapshotCapturer> chunks_;
+  Capturer* snapshot_;  // copy_ or chunks_
 };
 
 }  // namespace headgate::sim

@@ -36,6 +36,8 @@ class Simulation {
   void start_daemon();
   void take_over();
   void restore_a_sink();
+  void allow_for_a_sink_set_back();
+  void ask_for_copies();
   void promote();
   void may_lose_position();
   SinkDatabase& any_sink();
@@ -91,7 +93,8 @@ bool Simulation::done() const {
   }
   return calm_ && source_.confirmed() == source_.end() && sinks_configured_ == sinks_.size() &&
          std::all_of(sinks_.begin(), sinks_.end(), [&](const auto& sink) {
-           return sink->durable_position() == source_.position(source_.end());
+           return sink->durable_position() == source_.position(source_.end()) &&
+                  sink->copies_are_over();
          });
 }
 
@@ -171,6 +174,7 @@ void Simulation::calm_down() {
     source_.commit();
     for (const auto& daemon : daemons_) {
       daemon->wake();
+      daemon->copies().resume();
     }
   }
   sinks_configured_ = sinks_.size();
@@ -237,6 +241,15 @@ void Simulation::start_daemon() {
 void Simulation::event() {
   --events_left_;
   next_event_ = in(2000);
+  if (plan_.copy_requests && world_.random.chance(300)) {
+    ask_for_copies();
+    return;
+  }
+  if (plan_.lost_positions && world_.random.chance(100)) {
+    any_sink().forget_position();
+    allow_for_a_sink_set_back();
+    return;
+  }
   SimDaemon* daemon = any_daemon();
   switch (world_.random.below(12)) {
     case 0:
@@ -308,12 +321,45 @@ void Simulation::take_over() {
 }
 
 void Simulation::restore_a_sink() {
-  SinkDatabase& sink = any_sink();
-  sink.restore();
+  any_sink().restore();
+  allow_for_a_sink_set_back();
+}
+
+void Simulation::allow_for_a_sink_set_back() {
   may_lose_position();
   for (const auto& daemon : daemons_) {
     daemon->may_stop_for(ErrorKind::kFenced);
     daemon->forget_promises();
+  }
+}
+
+void Simulation::ask_for_copies() {
+  SimDaemon* daemon = any_daemon();
+  if (daemon == nullptr) {
+    return;
+  }
+  const auto told = [&](const char* what, const std::string& refusal) {
+    world_.trace("operator", "{}: {}", what, refusal.empty() ? "done" : refusal);
+  };
+  switch (world_.random.below(6)) {
+    case 0:
+      told("pauses the copy", daemon->copies().pause());
+      break;
+    case 1:
+      told("resumes the copy", daemon->copies().resume());
+      break;
+    case 2:
+      told("cancels the copy", daemon->copies().cancel());
+      break;
+    default: {
+      CopyRequest request;
+      for (const TableSchemaPtr& schema : schemas()) {
+        if (world_.random.chance(500)) {
+          request.tables.push_back(schema->name);
+        }
+      }
+      told("asks for a copy", daemon->copies().start(std::move(request)));
+    }
   }
 }
 
@@ -384,6 +430,25 @@ Plan plan_for(std::uint64_t seed) {
   Random alterations(seed ^ 0xA17E4ED7AB1E5U);
   plan.workload.alter_per_mille =
       alterations.chance(400) ? static_cast<unsigned>(alterations.between(10, 250)) : 0;
+
+  Random copies(seed ^ 0xC0B1E5C0B1E5U);
+  plan.source.chunks = copies.chance(500);
+  if (plan.source.chunks) {
+    plan.source.copy.chunk_rows = copies.between(1, 8);
+    plan.source.copy.round_max = milliseconds(copies.below(200));
+    plan.source.copy.point_wait_max = milliseconds(copies.between(50, 3000));
+    plan.source.copy.bytes_per_second_max = copies.chance(200) ? 1000 * copies.between(1, 20) : 0;
+    plan.rates.late_points = copies.chance(300) ? static_cast<unsigned>(copies.below(700)) : 0;
+    plan.rates.locked = copies.chance(300) ? static_cast<unsigned>(copies.below(300)) : 0;
+    plan.copy_requests = copies.chance(500);
+    plan.workload.drop_per_mille =
+        copies.chance(200) ? static_cast<unsigned>(copies.between(1, 30)) : 0;
+    if (plan.workload.alter_per_mille == 0 && copies.chance(100)) {
+      // A table of an earlier copy stays as it was meanwhile, and is not altered.
+      plan.lost_positions = true;
+      plan.session.apply.existing_rows = ExistingRows::kReplace;
+    }
+  }
   return plan;
 }
 

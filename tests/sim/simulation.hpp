@@ -32,6 +32,8 @@ struct Plan {
   bool promotions = false;        // among the events: a standby of the source takes over
   bool lossy_promotions = false;  // and may lack the last commits
   bool restores = false;          // among the events: a sink is set back to an earlier state
+  bool copy_requests = false;     // among the events: people ask for copies, pause and cancel them
+  bool lost_positions = false;    // among the events: a sink's position row is removed
   std::optional<std::size_t> kill_at_durable_operation{};
 };
 

@@ -74,6 +74,21 @@ TEST_CASE("within some hundred seeds, everything happens that can happen") {
       "add column",
       "alter_table: transient",
       "killed in alter_table",
+      "copy point at",
+      "the copy waits",
+      "cannot be read at this point",
+      "killed in point of the source",
+      "read of a chunk: connection lost",
+      "copy_chunk: transient",
+      "killed in take_staging",
+      "copy goes on",
+      "copy begins again",
+      "rows of accounts again",
+      "table is gone",
+      "asks for a copy: done",
+      "cancels the copy: done",
+      "takes the copy of journal in",
+      "loses its position row",
   };
   for (std::uint64_t seed = 0; seed < 2000 && !expected.empty(); ++seed) {
     const Outcome outcome = simulate(plan_for(seed), true);

@@ -1,6 +1,7 @@
 #include "sink_database.hpp"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include <fmt/ranges.h>
@@ -10,6 +11,23 @@
 #include "pipeline/table_alteration.hpp"
 
 namespace headgate::sim {
+namespace {
+
+// The schema of all staging tables; they have the names of their tables.
+constexpr const char* kStaging = "staging";
+
+constexpr std::array<std::size_t, kTables> kAllTables{kAccounts, kItems, kJournal};
+
+bool is_staging(const TableName& name) {
+  return name.schema == kStaging;
+}
+
+// Of a table or a staging table.
+std::size_t number_of(const TableName& name) {
+  return is_staging(name) ? table_of({schemas()[0]->name.schema, name.table}) : table_of(name);
+}
+
+}  // namespace
 
 SinkDatabase::SinkDatabase(World& world, const SourceDatabase& source, std::string name,
                            bool durable_commits)
@@ -39,6 +57,22 @@ void SinkDatabase::restore() {
   end_sessions();
 }
 
+void SinkDatabase::forget_position() {
+  Version version = versions_.back();
+  version.position = {};
+  versions_.assign(1, std::move(version));
+  restored_ = true;
+  world_.trace(name_, "loses its position row");
+  end_sessions();
+}
+
+bool SinkDatabase::copies_are_over() const {
+  const auto& records = versions_.back().catalog->records;
+  return versions_.back().staging.empty() &&
+         std::none_of(records.begin(), records.end(),
+                      [](const auto& record) { return record.second.copy.has_value(); });
+}
+
 void SinkDatabase::end_sessions() {
   lock_ = nullptr;
   ++incarnation_;
@@ -61,8 +95,20 @@ void SinkDatabase::judge(const Version& before, const Version& after) {
     world_.violated(name_ + ": rows were committed without a position");
     return;
   }
+  const auto copies = [](const Version& version) {
+    const auto& records = version.catalog->records;
+    return std::any_of(records.begin(), records.end(),
+                       [](const auto& record) { return record.second.copy.has_value(); });
+  };
   const bool adopts = !before.position.empty() && before.position.history != after.position.history;
-  if (end < before.position.lsn.to_postgres() + (adopts ? 0 : 1)) {
+  had_copies_ = had_copies_ || copies(after);
+  // The end of a copy may come twice: the position alone does not tell whether it was committed.
+  const bool nothing_changes = had_copies_ && after.catalog == before.catalog &&
+                               std::all_of(kAllTables.begin(), kAllTables.end(), [&](auto table) {
+                                 return after.rows[table] == before.rows[table];
+                               });
+  const bool may_stay = adopts || copies(before) || copies(after) || nothing_changes;
+  if (end < before.position.lsn.to_postgres() + (may_stay ? 0 : 1)) {
     world_.violated(fmt::format("{}: the position went from {:X} to {:X}", name_,
                                 before.position.lsn.to_postgres(), end));
     return;
@@ -73,18 +119,76 @@ void SinkDatabase::judge(const Version& before, const Version& after) {
                                 after.position.history.text, end));
     return;
   }
-  for (const auto& [table, columns] : after.catalog->columns) {
-    if (columns != names_of(*expected->schema(table))) {
-      world_.violated(fmt::format("{} at {:X}: {} has the columns ({}) instead of ({})", name_, end,
-                                  schemas()[table]->name.table, fmt::join(columns, ", "),
-                                  fmt::join(names_of(*expected->schema(table)), ", ")));
+  for (std::size_t table = 0; table < kTables; ++table) {
+    // What the source has dropped stays in the sink as it was.
+    const std::string difference =
+        expected->gone(table) ? "" : judge_table(table, before, after, *expected);
+    if (!difference.empty()) {
+      world_.violated(fmt::format("{} at {:X}: {}", name_, end, difference));
       return;
     }
   }
-  const std::string difference = after.rows.difference(*expected);
-  if (!difference.empty()) {
-    world_.violated(fmt::format("{} at {:X}: {}", name_, end, difference));
+}
+
+std::string SinkDatabase::judge_table(std::size_t table, const Version& before,
+                                      const Version& after, const State& expected) const {
+  const std::string& name = schemas()[table]->name.table;
+  const auto& records = after.catalog->records;
+  const auto record = records.find(record_id(*schemas()[table]));
+  if (record != records.end() && record->second.copy) {
+    const CopyProgress& copy = *record->second.copy;
+    if (std::string wrong = judge_staging(table, copy, after, expected); !wrong.empty()) {
+      return wrong;
+    }
+    if (!copy.again) {
+      // Readers have no copy, or one that a person has given up: it goes when the new one is there.
+      return after.rows[table] == before.rows[table] && after.catalog->columns.contains(table) ==
+                                                            before.catalog->columns.contains(table)
+                 ? ""
+                 : name + " has changed although its copy is not finished";
+    }
   }
+  const auto columns = after.catalog->columns.find(table);
+  if (columns == after.catalog->columns.end()) {
+    return name + " is not there";
+  }
+  if (columns->second != names_of(*expected.schema(table))) {
+    return fmt::format("{} has the columns ({}) instead of ({})", name,
+                       fmt::join(columns->second, ", "),
+                       fmt::join(names_of(*expected.schema(table)), ", "));
+  }
+  return difference(table, after.rows[table], expected[table]);
+}
+
+// A row that is there is the source's; one that is not, is behind the cursor, or read again.
+std::string SinkDatabase::judge_staging(std::size_t table, const CopyProgress& copy,
+                                        const Version& version, const State& expected) {
+  if (copy.chunks == 0) {
+    return {};  // whatever is there, goes
+  }
+  const std::string name = "staging table of " + schemas()[table]->name.table;
+  const auto staging = version.staging.find(table);
+  if (staging == version.staging.end()) {
+    return name + " is not there";
+  }
+  if (staging->second.columns != names_of(*expected.schema(table))) {
+    return fmt::format("{} has the columns ({}) instead of ({})", name,
+                       fmt::join(staging->second.columns, ", "),
+                       fmt::join(names_of(*expected.schema(table)), ", "));
+  }
+  TableRows wanted = expected[table];
+  const TableRows& rows = staging->second.rows;
+  std::set<Record> moved;
+  for (const std::vector<std::string>& key : copy.moved) {
+    moved.insert(key_record(key));
+  }
+  const Record cursor = key_record(copy.cursor);
+  std::erase_if(wanted.by_key, [&](const auto& row) {
+    const bool still_comes = moved.contains(row.first) || (!copy.complete && row.first > cursor);
+    return still_comes && !rows.by_key.contains(row.first);
+  });
+  const std::string found = difference(table, rows, wanted);
+  return found.empty() ? "" : "staging table of " + found;
 }
 
 // -- the driver
@@ -172,19 +276,30 @@ void SimSink::begin() {
 void SimSink::prepare_table(const SinkConfigPtr& table, MissingTable missing) {
   enter("prepare_table");
   expect(open_.has_value(), "prepare_table() outside a transaction");
-  const std::size_t number = table_of(table->output.name);
-  const auto& tables = open_->catalog->columns;
-  const auto found = tables.find(number);
-  if (number == kTables || (missing == MissingTable::kRefuse && found == tables.end())) {
-    world_.violated(database_.name_ + ": table " + table->output.name.to_string() +
+  const TableName& name = table->output.name;
+  const std::size_t number = number_of(name);
+  const std::vector<std::string>* columns = nullptr;
+  if (is_staging(name)) {
+    const auto found = open_->staging.find(number);
+    columns = found == open_->staging.end() ? nullptr : &found->second.columns;
+  } else {
+    const auto found = open_->catalog->columns.find(number);
+    columns = found == open_->catalog->columns.end() ? nullptr : &found->second;
+  }
+  if (number == kTables || (missing == MissingTable::kRefuse && columns == nullptr)) {
+    world_.violated(database_.name_ + ": table " + name.to_string() +
                     " is not there and may not be created");
     return;
   }
-  if (found == tables.end()) {
+  if (columns != nullptr) {
+    if (*columns != names_of(table->output)) {
+      world_.violated(database_.name_ + ": table " + name.to_string() +
+                      " was not altered before its rows");
+    }
+  } else if (is_staging(name)) {
+    open_->staging[number].columns = names_of(table->output);
+  } else {
     edit_catalog([&](auto& catalog) { catalog.columns[number] = names_of(table->output); });
-  } else if (found->second != names_of(table->output)) {
-    world_.violated(database_.name_ + ": table " + table->output.name.to_string() +
-                    " was not altered before its rows");
   }
   prepared_.insert(table.get());
 }
@@ -209,6 +324,18 @@ void SimSink::remember_table(const TableRecord& record) {
   expect(open_.has_value(), "remember_table() outside a transaction");
   edit_catalog(
       [&](auto& catalog) { catalog.records.insert_or_assign(record_id(record.source), record); });
+}
+
+void SimSink::forget_tables() {
+  enter("forget_tables");
+  expect(open_.has_value(), "forget_tables() outside a transaction");
+  edit_catalog([](auto& catalog) { catalog.records.clear(); });
+}
+
+void SimSink::forget_table(const TableRecord& record) {
+  enter("forget_table");
+  expect(open_.has_value(), "forget_table() outside a transaction");
+  edit_catalog([&](auto& catalog) { catalog.records.erase(record_id(record.source)); });
 }
 
 // A statement is its words, separated by a character that no value has.
@@ -295,13 +422,21 @@ void SimSink::prepare_copy(const SinkConfig& table, ExistingRows) {
   enter("prepare_copy");
   expect(prepared_.count(&table) == 1, "prepare_copy() before prepare_table()");
   expect(copying_.insert(&table).second, "prepare_copy() twice");
-  const TableRows& rows = open_->rows[table_of(table.output.name)];
-  expect(rows.by_key.empty() && rows.counts.empty(), "a copy into a table that holds rows");
+  expect(is_live_table_empty(table_of(table.output.name)), "a copy into a table that holds rows");
 }
 
-std::size_t SimSink::ready(const SinkConfig* table, const std::set<const SinkConfig*>& among) {
+bool SimSink::is_live_table_empty(std::size_t table) const {
+  const TableRows& rows = open_->rows[table];
+  return rows.by_key.empty() && rows.counts.empty();
+}
+
+SimSink::Place SimSink::place_of(const SinkConfig* table,
+                                 const std::set<const SinkConfig*>& among) {
   expect(among.count(table) == 1, "a row of a table that was not prepared");
-  return table_of(table->output.name);
+  const TableName& name = table->output.name;
+  const std::size_t number = number_of(name);
+  return {number, is_staging(name),
+          is_staging(name) ? open_->staging[number].rows : open_->rows.edit(number)};
 }
 
 void SimSink::write(std::span<const Sink> operations) {
@@ -326,43 +461,50 @@ void SimSink::write_net_effect(std::span<const Sink> operations) {
   effect.add(operations);
   for (const WorkStage& stage : effect.take()) {
     for (const TableWork& work : stage.tables) {
-      const std::size_t table = ready(work.table, prepared_);
-      TableRows& rows = open_->rows.edit(table);
+      const Place place = place_of(work.table, prepared_);
       if (work.truncate) {
-        rows = {};
+        place.rows = {};
       }
       for (const Row& row : work.deletes) {
-        rows.by_key.erase(key_of(table, record_of(row)));
+        place.rows.by_key.erase(key_of(place.table, record_of(row)));
       }
       for (const Row& row : work.upserts) {
-        upsert(table, row);
+        upsert(place, row);
       }
       for (const Row& row : work.updates) {
-        update(table, {work.table, Operation::kUpdateAfter, row, {}, false});
+        update(place, {work.table, Operation::kUpdateAfter, row, {}, false});
       }
       for (const Row& row : work.appends) {
-        ++rows.counts[record_of(row)];
+        ++place.rows.counts[record_of(row)];
       }
     }
     write_in_order(stage.singles);
   }
 }
 
-void SimSink::upsert(std::size_t table, Row row) {
+void SimSink::upsert(const Place& place, Row row) {
   Record record = record_of(row);
   for (const Cell& cell : record) {
     expect(cell.kind != ValueKind::kUnchanged, "a complete row lacks a value");
   }
-  Record key = key_of(table, record);
-  open_->rows.edit(table).by_key[std::move(key)] = std::move(record);
+  Record key = key_of(place.table, record);
+  place.rows.by_key[std::move(key)] = std::move(record);
 }
 
-void SimSink::update(std::size_t table, const Sink& operation) {
+void SimSink::update(const Place& place, const Sink& operation) {
   Record row = record_of(operation.data);
   const Record old_key =
-      key_of(table, operation.before.empty() ? row : record_of(operation.before));
-  auto& rows = open_->rows.edit(table).by_key;
+      key_of(place.table, operation.before.empty() ? row : record_of(operation.before));
+  auto& rows = place.rows.by_key;
   const auto found = rows.find(old_key);
+  const bool complete = std::none_of(
+      row.begin(), row.end(), [](const Cell& cell) { return cell.kind == ValueKind::kUnchanged; });
+  if (found == rows.end() && place.staging) {
+    if (complete) {
+      rows[key_of(place.table, row)] = std::move(row);
+    }
+    return;  // it is still to be copied
+  }
   if (found == rows.end()) {
     expect(false, "an update of a row that is not there");
     return;
@@ -373,28 +515,30 @@ void SimSink::update(std::size_t table, const Sink& operation) {
     }
   }
   rows.erase(found);
-  rows[key_of(table, row)] = std::move(row);
+  rows[key_of(place.table, row)] = std::move(row);
 }
 
 void SimSink::apply(const Sink& operation) {
-  const std::size_t table = ready(operation.config, prepared_);
+  const Place place = place_of(operation.config, prepared_);
   switch (operation.operation) {
     case Operation::kInsert:
-      if (table == kJournal) {
-        ++open_->rows.edit(table).counts[record_of(operation.data)];
+      if (place.table == kJournal) {
+        ++place.rows.counts[record_of(operation.data)];
       } else {
-        upsert(table, operation.data);
+        upsert(place, operation.data);
       }
       return;
     case Operation::kUpdateAfter:
-      update(table, operation);
+      update(place, operation);
       return;
-    case Operation::kDelete:
-      expect(open_->rows.edit(table).by_key.erase(key_of(table, record_of(operation.data))) == 1,
-             "a delete of a row that is not there");
+    case Operation::kDelete: {
+      const bool found =
+          place.rows.by_key.erase(key_of(place.table, record_of(operation.data))) == 1;
+      expect(found || place.staging, "a delete of a row that is not there");
       return;
+    }
     case Operation::kTruncate:
-      open_->rows.edit(table) = {};
+      place.rows = {};
       return;
     case Operation::kUpdateBefore:
       expect(false, "a before image on its own");
@@ -405,9 +549,79 @@ void SimSink::copy(std::span<const Sink> operations) {
   enter("copy");
   for (const Sink& operation : operations) {
     expect(operation.operation == Operation::kInsert, "a copy only inserts");
-    ready(operation.config, copying_);
+    expect(copying_.count(operation.config) == 1, "a copy into a table that was not prepared");
     apply(operation);
   }
+}
+
+bool SimSink::has_table(const TableName& table) {
+  enter("has_table");
+  expect(open_.has_value(), "has_table() outside a transaction");
+  return open_->catalog->columns.contains(table_of(table));
+}
+
+TableName SimSink::staging_name(const SinkConfig& table) const {
+  return {kStaging, table.output.name.table};
+}
+
+void SimSink::check_copy_target(const SinkConfig& table, ExistingRows existing) {
+  enter("check_copy_target");
+  expect(open_.has_value(), "check_copy_target() outside a transaction");
+  const std::size_t number = table_of(table.output.name);
+  expect(number != kTables, "a copy of a table that is none of the source's");
+  expect(existing != ExistingRows::kRefuse || is_live_table_empty(number),
+         "a copy begins for a table that holds rows");
+}
+
+void SimSink::drop_staging(const TableName& staging) {
+  enter("drop_staging");
+  expect(open_.has_value(), "drop_staging() outside a transaction");
+  expect(is_staging(staging), "a table is dropped that is no staging table");
+  open_->staging.erase(number_of(staging));
+}
+
+void SimSink::copy_chunk(std::span<const Sink> operations, bool meets_rows) {
+  enter("copy_chunk");
+  expect(open_.has_value(), "copy_chunk() outside a transaction");
+  for (const Sink& operation : operations) {
+    expect(operation.operation == Operation::kInsert, "a chunk only inserts");
+    const Place place = place_of(operation.config, prepared_);
+    expect(place.staging, "a chunk is written where readers see it");
+    if (place.table == kJournal) {
+      ++place.rows.counts[record_of(operation.data)];
+      continue;
+    }
+    const Record key = key_of(place.table, record_of(operation.data));
+    expect(meets_rows || !place.rows.by_key.contains(key),
+           "a row of a chunk is there that should not be");
+    upsert(place, operation.data);
+  }
+}
+
+void SimSink::take_staging(const SinkConfig& table, const TableName& staging,
+                           ExistingRows existing) {
+  enter("take_staging");
+  expect(open_.has_value(), "take_staging() outside a transaction");
+  const std::size_t number = table_of(table.output.name);
+  const auto found = open_->staging.find(number);
+  if (!is_staging(staging) || found == open_->staging.end()) {
+    expect(false, "a staging table is taken that is not there");
+    return;
+  }
+  expect(found->second.columns == names_of(table.output),
+         "a staging table has other columns than the table that it becomes");
+  const auto live = open_->catalog->columns.find(number);
+  if (live == open_->catalog->columns.end()) {
+    edit_catalog([&](auto& catalog) { catalog.columns[number] = found->second.columns; });
+  } else {
+    expect(live->second == found->second.columns, "a table has other columns than what comes in");
+    expect(existing != ExistingRows::kRefuse || is_live_table_empty(number),
+           "a copy comes into a table that holds rows");
+    expect(existing != ExistingRows::kKeep, "no simulated sink keeps rows");
+  }
+  open_->rows.edit(number) = found->second.rows;
+  open_->staging.erase(found);
+  world_.trace(database_.name_, "takes the copy of {} in", table.output.name.table);
 }
 
 void SimSink::commit(const CommitMark& mark) {

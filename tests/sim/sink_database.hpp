@@ -41,6 +41,10 @@ class SinkDatabase {
   // Somebody restores a backup: the state after some earlier commit, or before the first.
   void restore();
   bool was_restored() const { return restored_; }
+  // Somebody removes the position, so that everything is copied anew.
+  void forget_position();
+  // No table is copied in chunks, and nothing is left of such a copy.
+  bool copies_are_over() const;
   // The server takes the session that holds the lock for dead, although its process lives on.
   void forget_lock() { lock_ = nullptr; }
 
@@ -54,8 +58,15 @@ class SinkDatabase {
     std::map<std::string, TableRecord> records;
   };
 
+  // Where the rows of a table are gathered while it is copied in chunks.
+  struct Staging {
+    std::vector<std::string> columns;
+    TableRows rows;
+  };
+
   struct Version {
     State rows;
+    std::map<std::size_t, Staging> staging;  // by table
     std::shared_ptr<const Catalog> catalog = std::make_shared<const Catalog>();
     Position position;
     std::uint64_t epoch = 0;
@@ -64,6 +75,10 @@ class SinkDatabase {
   void sync() { versions_.erase(versions_.begin(), versions_.end() - 1); }
   void commit(Version version);
   void judge(const Version& before, const Version& after);
+  std::string judge_table(std::size_t table, const Version& before, const Version& after,
+                          const State& expected) const;
+  static std::string judge_staging(std::size_t table, const CopyProgress& copy,
+                                   const Version& version, const State& expected);
 
   World& world_;
   const SourceDatabase& source_;
@@ -72,6 +87,7 @@ class SinkDatabase {
   std::deque<Version> versions_;  // the durable one, then what was committed since
   std::vector<Version> backups_;
   bool restored_ = false;
+  bool had_copies_ = false;  // in chunks
   const SimSink* lock_ = nullptr;
   std::size_t incarnation_ = 0;
 };
@@ -91,11 +107,20 @@ class SimSink final : public SinkDriver {
   void prepare_table(const SinkConfigPtr& table, MissingTable missing) override;
   TableRecords known_tables() override;
   void remember_table(const TableRecord& record) override;
+  void forget_tables() override;
+  void forget_table(const TableRecord& record) override;
   AlterationPlan plan_alteration(const SinkConfig& now, const TableRecord& before) override;
   void alter_table(const AlterationPlan& plan) override;
   void prepare_copy(const SinkConfig& table, ExistingRows existing) override;
   void write(std::span<const Sink> operations) override;
   void copy(std::span<const Sink> operations) override;
+  bool has_table(const TableName& table) override;
+  TableName staging_name(const SinkConfig& table) const override;
+  void check_copy_target(const SinkConfig& table, ExistingRows existing) override;
+  void drop_staging(const TableName& staging) override;
+  void copy_chunk(std::span<const Sink> operations, bool meets_rows) override;
+  void take_staging(const SinkConfig& table, const TableName& staging,
+                    ExistingRows existing) override;
   void commit(const CommitMark& mark) override;
   void keep_alive() override;
   void rollback() noexcept override;
@@ -111,12 +136,19 @@ class SimSink final : public SinkDriver {
   void lose(ErrorKind kind, const char* call);
   void check_fence() const;
   void expect(bool holds, const char* rule);
+  // The rows that an operation is about.
+  struct Place {
+    std::size_t table;
+    bool staging;  // some of the source's rows may not be there yet
+    TableRows& rows;
+  };
+  Place place_of(const SinkConfig* table, const std::set<const SinkConfig*>& among);
+  bool is_live_table_empty(std::size_t table) const;
   void write_in_order(std::span<const Sink> operations);
   void write_net_effect(std::span<const Sink> operations);
   void apply(const Sink& operation);
-  void update(std::size_t table, const Sink& operation);
-  void upsert(std::size_t table, Row row);
-  std::size_t ready(const SinkConfig* table, const std::set<const SinkConfig*>& among);
+  void update(const Place& place, const Sink& operation);
+  void upsert(const Place& place, Row row);
 
   World& world_;
   SinkDatabase& database_;

@@ -37,6 +37,10 @@ void SourceDatabase::advance() {
 }
 
 void SourceDatabase::commit() {
+  if (options_.drop_per_mille > 0 && world_.random.chance(options_.drop_per_mille) &&
+      drop_table()) {
+    return;
+  }
   Commit commit;
   State state = now();
   const bool large = world_.random.chance(options_.large_per_mille);
@@ -63,6 +67,25 @@ void SourceDatabase::idle() {
   log_.push_back({end_, {}, {}, {}});
 }
 
+// False when it is the last one. Nothing in the log tells of it, as of any DDL.
+bool SourceDatabase::drop_table() {
+  State state = now();
+  const std::size_t table = world_.random.below(kTables);
+  std::size_t others = 0;
+  for (std::size_t other = 0; other < kTables; ++other) {
+    others += other != table && !state.gone(other) ? 1U : 0U;
+  }
+  if (others == 0 || state.gone(table)) {
+    return false;
+  }
+  state.drop(table);
+  advance();
+  world_.trace("source", "drops {}, ends at {:X}", schemas()[table]->name.table, end_);
+  states_[{timeline_, end_}] = std::move(state);
+  log_.push_back({end_, {}, {}, {}});
+  return true;
+}
+
 std::size_t SourceDatabase::behind(std::uint64_t position) const {
   const auto found =
       std::upper_bound(log_.begin(), log_.end(), position,
@@ -77,6 +100,28 @@ History SourceDatabase::history() const {
 const State* SourceDatabase::state_at(const Position& position) const {
   const auto found = states_.find({timeline_of(position.history), position.lsn.to_postgres()});
   return found == states_.end() ? nullptr : &found->second;
+}
+
+Position SourceDatabase::any_position(std::uint64_t since) const {
+  const std::size_t first = behind(since);
+  const std::size_t chosen = world_.random.between(first, log_.size());
+  return position(chosen == first ? since : log_[chosen - 1].end);
+}
+
+bool SourceDatabase::is_rewritten(std::size_t table, const Position& position) const {
+  const State& then = *state_at(position);
+  if (then.schema(table) != now().schema(table) || now().gone(table)) {
+    return true;
+  }
+  for (std::size_t i = behind(position.lsn.to_postgres()); i < log_.size(); ++i) {
+    const auto& changes = log_[i].changes;
+    if (std::any_of(changes.begin(), changes.end(), [&](const RowChange& change) {
+          return change.table == table && change.operation == Operation::kTruncate;
+        })) {
+      return true;
+    }
+  }
+  return false;
 }
 
 bool SourceDatabase::holds(const Position& position) const {
@@ -107,7 +152,10 @@ Record SourceDatabase::random_key(std::size_t table) {
 // A description travels with the next row only: so that the state behind every commit is the one
 // that a sink can know of, a row of the table follows each alteration.
 RowChange SourceDatabase::change(State& state) {
-  const std::size_t table = world_.random.below(kTables);
+  std::size_t table = world_.random.below(kTables);
+  while (state.gone(table)) {
+    table = world_.random.below(kTables);
+  }
   while (options_.alter_per_mille > 0 && world_.random.chance(options_.alter_per_mille) &&
          alter(state, table)) {
   }

@@ -24,6 +24,7 @@ struct WorkloadOptions {
   std::size_t keys = 12;          // so few that rows meet again
   unsigned truncate_per_mille = 10;
   unsigned alter_per_mille = 0;  // before how many row changes the table is altered
+  unsigned drop_per_mille = 0;   // in place of how many commits a table is dropped for good
 };
 
 struct Commit {
@@ -53,6 +54,11 @@ class SourceDatabase {
 
   // Null when nothing ends at `position`, in the history that it belongs to.
   const State* state_at(const Position& position) const;
+  // The end of any commit from `since` up to now.
+  Position any_position(std::uint64_t since) const;
+  // Whether a view of the database as it was at `position` does not show the table's rows any more:
+  // it was truncated, altered or dropped since.
+  bool is_rewritten(std::size_t table, const Position& position) const;
   // Whether all that a sink at `position` holds is in this server's log, so that it can go on.
   bool holds(const Position& position) const;
 
@@ -74,6 +80,7 @@ class SourceDatabase {
   void promote(bool with_loss);
 
  private:
+  bool drop_table();
   RowChange change(State& state);
   RowChange change(State& state, std::size_t table);
   // False when no other alteration may stand before the next row.

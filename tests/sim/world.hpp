@@ -27,6 +27,8 @@ struct FaultRates {
   unsigned refuses = 0;  // the sink answers, but takes nothing (disk full)
   unsigned killed = 0;   // the daemon dies inside the call
   unsigned slow = 0;
+  unsigned late_points = 0;  // copy points that the source takes its time for
+  unsigned locked = 0;       // chunks whose table is locked by others
 };
 
 class World {
