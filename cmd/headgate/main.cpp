@@ -11,6 +11,7 @@
 #include "check.hpp"
 #include "config/config.hpp"
 #include "demo.hpp"
+#include "reload.hpp"
 #include "run.hpp"
 #include "snapshot.hpp"
 #include "status.hpp"
@@ -64,6 +65,9 @@ int dispatch(const CLI::App& app, const Arguments& arguments) {
   if (app.got_subcommand("tables")) {
     return tables_command(config.http, arguments.json);
   }
+  if (app.got_subcommand("reload")) {
+    return reload_command(config.http);
+  }
   if (app.got_subcommand("snapshot")) {
     return snapshot_command(config.http, arguments.snapshot, arguments.json);
   }
@@ -86,7 +90,9 @@ void define_commands(CLI::App& app, Arguments& arguments) {
   };
 
   CLI::App* run = with_config(app.add_subcommand(
-      "run", "replicate until SIGTERM; logs to stderr, tells systemd when it is ready"));
+      "run",
+      "replicate until SIGTERM, read the file again at SIGHUP; logs to stderr, tells systemd when "
+      "it is ready"));
   run->add_option("--until", arguments.until,
                   "stop once every sink stands at this LSN; `now`: where the source ends at start");
 
@@ -116,6 +122,9 @@ void define_commands(CLI::App& app, Arguments& arguments) {
   snapshot->add_option("tables", arguments.snapshot.tables,
                        "of `start`: schema.table, as the source has them; all without any");
   snapshot->add_flag("--json", arguments.json, "the daemon's answer as it is");
+
+  with_config(app.add_subcommand(
+      "reload", "the running daemon goes on with the file as it is now, as at SIGHUP"));
 
   CLI::App* demo = app.add_subcommand(
       "demo", "a throw-away PostgreSQL with a live order workload, mirrored into a SQLite file");

@@ -9,10 +9,12 @@
 #include <fmt/format.h>
 
 #include "admin/http_server.hpp"
+#include "admin/reload_route.hpp"
 #include "admin/snapshot_routes.hpp"
 #include "admin/status_routes.hpp"
 #include "base/check.hpp"
 #include "base/log.hpp"
+#include "config_reload.hpp"
 #include "daemon/service_manager.hpp"
 #include "daemon/signals.hpp"
 #include "daemon/supervisor.hpp"
@@ -75,7 +77,16 @@ std::optional<LSN> parse_until(const std::string& until) {
   }
 }
 
-int run_pipeline(const Config& config, const std::string& until, const Logger& log) {
+// What outlives a reload.
+struct Process {
+  std::string until;
+  std::optional<LSN> target;      // what `until` was when the first pipeline started
+  std::atomic<bool> ends{false};  // a stop was asked for
+};
+
+// Until it is told to stop, or reached its target. Returns the configuration to go on with, if that
+// was what it ended for.
+std::optional<Config> run_pipeline(const Config& config, Process& process, const Logger& log) {
   const SystemClock clock;
   for (const std::string& warning : config.warnings) {
     log->warn("{}", warning);
@@ -83,17 +94,27 @@ int run_pipeline(const Config& config, const std::string& until, const Logger& l
   prepare_storage_dir(config.storage_dir);
   PipelineParts parts = make_pipeline(config, clock);
   SupervisorOptions options = supervisor_options(config);
-  if (!until.empty()) {
-    options.until = until == "now" ? parts.source->current_end() : *parse_until(until);
+  if (!process.until.empty() && !process.target) {
+    process.target =
+        process.until == "now" ? parts.source->current_end() : *parse_until(process.until);
   }
+  options.until = process.target;
 
   Supervisor supervisor(options, *parts.source, parts.units(), clock,
                         {[] { ServiceManager::ready(); }, [] { abandon(); }}, log);
   std::stop_source stop;
   ShutdownClock shutdown(clock, config.shutdown_timeout);
+  ConfigReload reload(config, clock, [&] {
+    log->info("reload: the pipeline ends at a transaction boundary and goes on with {}",
+              config.file);
+    ServiceManager::reloading();
+    shutdown.start();
+    stop.request_stop();
+  });
   const Signals signals(
       {[&] {
          ServiceManager::stopping();
+         process.ends = true;
          shutdown.start();
          stop.request_stop();
        },
@@ -101,7 +122,14 @@ int run_pipeline(const Config& config, const std::string& until, const Logger& l
          log->warn("second signal: stopping at once");
          abandon();
        },
-       [&] { log->warn("SIGHUP ignored: reload is not available in this version"); },
+       [&] {
+         try {
+           reload.request();
+         } catch (const Error& error) {
+           log->error("reload refused, everything stays as it is error=\"{}\" remedy=\"{}\"",
+                      error.what(), error.hint());
+         }
+       },
        [&] {
          if (shutdown.passed()) {
            log->warn(
@@ -118,6 +146,7 @@ int run_pipeline(const Config& config, const std::string& until, const Logger& l
   add_status_routes(router, [&] { return supervisor.report(); });
   add_snapshot_routes(router, supervisor.copies(),
                       [&](const TableName& table) { return parts.source->captures(table); });
+  add_reload_route(router, [&] { reload.request(); });
   HttpServer http(http_options(config.http), std::move(router));
   if (!config.http.listen.empty()) {
     http.start();
@@ -126,8 +155,7 @@ int run_pipeline(const Config& config, const std::string& until, const Logger& l
             config.pipeline, config.sinks.size(),
             config.http.listen.empty() ? "(off)" : config.http.listen);
   supervisor.run(stop.get_token());
-  log->info("headgate stopped pipeline={}", config.pipeline);
-  return kExitOk;
+  return reload.take();
 }
 
 }  // namespace
@@ -143,7 +171,13 @@ int run_command(const Config& config, const std::string& until) {
   configure_logging(config.logging);
   const Logger log = make_logger(config.pipeline);
   try {
-    return run_pipeline(config, until, log);
+    Process process{until, {}, false};
+    std::optional<Config> next = config;
+    while ((next = run_pipeline(*next, process, log)) && !process.ends) {
+      configure_logging(next->logging);
+    }
+    log->info("headgate stopped pipeline={}", config.pipeline);
+    return kExitOk;
   } catch (const Error& error) {
     log->error("stopped kind={} error=\"{}\" remedy=\"{}\"", to_string(error.kind()), error.what(),
                error.hint());

@@ -10,6 +10,8 @@ namespace headgate {
 class ServiceManager {
  public:
   static void ready();
+  // ready() is due once the new configuration is in force.
+  static void reloading();
   static void stopping();
   static void status(const std::string& text);
   // Call at least every half of WatchdogSec=, and only while the process does its work.
