@@ -35,8 +35,10 @@ void SinkDriver::copy_chunk(std::span<const Sink> operations, bool) {
   write(operations);
 }
 
-void SinkDriver::take_staging(const SinkConfig& table, const TableName&, ExistingRows) {
-  refuse(table.output.name);
+void SinkDriver::take_staging(std::span<const StagedTable> tables) {
+  if (!tables.empty()) {
+    refuse(tables.front().table->output.name);
+  }
 }
 
 std::string staging_table(const std::string& pipeline, const std::string& sink,

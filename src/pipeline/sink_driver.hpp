@@ -58,6 +58,13 @@ struct AlterationPlan {
 std::string staging_table(const std::string& pipeline, const std::string& sink,
                           const TableSchema& source);
 
+// A table whose copy in chunks is complete.
+struct StagedTable {
+  SinkConfigPtr table;
+  TableName staging;
+  ExistingRows existing = ExistingRows::kRefuse;
+};
+
 // Writes whole source transactions to one database, its position in the same transaction (I1, I3),
 // and never against a newer process (I4).
 //
@@ -166,11 +173,10 @@ class SinkDriver {
   // some of their keys may be there already, and are overwritten.
   virtual void copy_chunk(std::span<const Sink> operations, bool meets_rows);
 
-  // Brings the rows of `staging` into the table, which is created if it is not there, and drops
-  // `staging`. Of rows that the table holds, those of other keys stay with kKeep; they all go with
-  // kReplace; with kRefuse there must be none.
-  virtual void take_staging(const SinkConfig& table, const TableName& staging,
-                            ExistingRows existing);
+  // Brings the rows of each table's staging table into it, creates it if it is not there, and drops
+  // the staging table. Of rows that the table holds, those of other keys stay with kKeep; they all
+  // go with kReplace; with kRefuse there must be none.
+  virtual void take_staging(std::span<const StagedTable> tables);
 
   // Checks deferred constraints, writes the position row as the last statement, and commits. The
   // mark's position is behind the last one; or the same in a history that continues it, or within a

@@ -326,15 +326,20 @@ void TableCopies::end(const Position& position, ExistingRows existing, bool canc
                                                   sink_, copied.record.source.name.to_string())};
     }
   }
-  for (auto& [id, copied] : copied_) {
-    TableRecord record = copied.record;
+  std::vector<StagedTable> staged;
+  for (const auto& [id, copied] : copied_) {
+    const TableRecord& record = copied.record;
     const bool again = record.copy->again;
     const SinkConfigPtr table = config_of(record, record.target);
     if (again) {
       tables_.prepare(table, MissingTable::kRefuse);  // altered since a change last came
     }
-    const TableName staging = driver_.staging_name(*table);
-    driver_.take_staging(*table, staging, again ? ExistingRows::kReplace : existing);
+    staged.push_back(
+        {table, driver_.staging_name(*table), again ? ExistingRows::kReplace : existing});
+  }
+  driver_.take_staging(staged);
+  for (const auto& [id, copied] : copied_) {
+    TableRecord record = copied.record;
     record.copy.reset();
     record.consistent_from = position.to_string();
     tables_.remember(record);

@@ -598,13 +598,19 @@ void SimSink::copy_chunk(std::span<const Sink> operations, bool meets_rows) {
   }
 }
 
-void SimSink::take_staging(const SinkConfig& table, const TableName& staging,
-                           ExistingRows existing) {
+void SimSink::take_staging(std::span<const StagedTable> tables) {
   enter("take_staging");
   expect(open_.has_value(), "take_staging() outside a transaction");
+  for (const StagedTable& staged : tables) {
+    take_staging_of(staged);
+  }
+}
+
+void SimSink::take_staging_of(const StagedTable& staged) {
+  const SinkConfig& table = *staged.table;
   const std::size_t number = table_of(table.output.name);
   const auto found = open_->staging.find(number);
-  if (!is_staging(staging) || found == open_->staging.end()) {
+  if (!is_staging(staged.staging) || found == open_->staging.end()) {
     expect(false, "a staging table is taken that is not there");
     return;
   }
@@ -615,9 +621,9 @@ void SimSink::take_staging(const SinkConfig& table, const TableName& staging,
     edit_catalog([&](auto& catalog) { catalog.columns[number] = found->second.columns; });
   } else {
     expect(live->second == found->second.columns, "a table has other columns than what comes in");
-    expect(existing != ExistingRows::kRefuse || is_live_table_empty(number),
+    expect(staged.existing != ExistingRows::kRefuse || is_live_table_empty(number),
            "a copy comes into a table that holds rows");
-    expect(existing != ExistingRows::kKeep, "no simulated sink keeps rows");
+    expect(staged.existing != ExistingRows::kKeep, "no simulated sink keeps rows");
   }
   open_->rows.edit(number) = found->second.rows;
   open_->staging.erase(found);

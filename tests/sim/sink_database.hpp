@@ -119,8 +119,7 @@ class SimSink final : public SinkDriver {
   void check_copy_target(const SinkConfig& table, ExistingRows existing) override;
   void drop_staging(const TableName& staging) override;
   void copy_chunk(std::span<const Sink> operations, bool meets_rows) override;
-  void take_staging(const SinkConfig& table, const TableName& staging,
-                    ExistingRows existing) override;
+  void take_staging(std::span<const StagedTable> tables) override;
   void commit(const CommitMark& mark) override;
   void keep_alive() override;
   void rollback() noexcept override;
@@ -130,6 +129,7 @@ class SimSink final : public SinkDriver {
 
  private:
   void enter(const char* call);
+  void take_staging_of(const StagedTable& staged);
   template <typename Edit>
   void edit_catalog(Edit edit);
   void alter(const std::vector<std::string>& words);

@@ -16,6 +16,9 @@
 
 namespace headgate::sink::postgres {
 
+// Of some tables: the number of one that has a foreign key, and of the one that it refers to.
+using References = std::vector<std::pair<std::size_t, std::size_t>>;
+
 // Keeps the net effect per key of what it is given and writes it set by set, but for tables whose
 // constraints or triggers need the source's order.
 class PostgresSink final : public SinkDriver {
@@ -43,8 +46,7 @@ class PostgresSink final : public SinkDriver {
   void check_copy_target(const SinkConfig& table, ExistingRows existing) override;
   void drop_staging(const TableName& staging) override;
   void copy_chunk(std::span<const Sink> operations, bool meets_rows) override;
-  void take_staging(const SinkConfig& table, const TableName& staging,
-                    ExistingRows existing) override;
+  void take_staging(std::span<const StagedTable> tables) override;
   void commit(const CommitMark& mark) override;
   void keep_alive() override;
   void rollback() noexcept override;
@@ -63,6 +65,9 @@ class PostgresSink final : public SinkDriver {
   bool any_in_source_order() const;
   TableWriter& writer(const SinkConfig* table);
   void rename_staging(const TableName& staging, const TableName& name);
+  void fill_from_staging(const StagedTable& staged, bool deletes_first);
+  void delete_others(const StagedTable& staged);
+  References references_among(std::span<const StagedTable> tables);
   void write_net_effect(std::span<const Sink> operations);
   void write_in_order(std::span<const Sink> operations);
   void write_single(const Sink& operation);

@@ -2,7 +2,9 @@
 // place.
 
 #include <algorithm>
+#include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -30,8 +32,8 @@ Error holds_rows(const TableName& name) {
 }
 
 // Deletes what is not in `staging`, by key; everything where there is none.
-std::string delete_others(const SinkConfig& table, const TargetTable& target,
-                          const TableName& staging) {
+std::string delete_statement(const SinkConfig& table, const TargetTable& target,
+                             const TableName& staging) {
   if (table.output.key.empty()) {
     return "DELETE FROM " + target.own_rows;
   }
@@ -71,6 +73,29 @@ std::string insert_all(const SinkConfig& table, const TargetTable& target,
         assigned.empty() ? "NOTHING" : fmt::format("UPDATE SET {}", fmt::join(assigned, ", ")));
   }
   return sql;
+}
+
+// The tables' numbers, each behind those that it refers to; where they refer to each other in a
+// circle, only deferred constraints help.
+std::vector<std::size_t> referred_first(std::size_t tables, const References& references) {
+  std::vector<std::size_t> order;
+  std::vector<bool> seen(tables, false);
+  const std::function<void(std::size_t)> visit = [&](std::size_t table) {
+    if (seen[table]) {
+      return;
+    }
+    seen[table] = true;
+    for (const auto& [from, to] : references) {
+      if (from == table) {
+        visit(to);
+      }
+    }
+    order.push_back(table);
+  };
+  for (std::size_t i = 0; i < tables; ++i) {
+    visit(i);
+  }
+  return order;
 }
 
 }  // namespace
@@ -118,32 +143,85 @@ void PostgresSink::copy_chunk(std::span<const Sink> operations, bool meets_rows)
   }
 }
 
-void PostgresSink::take_staging(const SinkConfig& table, const TableName& staging,
-                                ExistingRows existing) {
-  const TableName& name = table.output.name;
-  if (!has_table(name)) {
-    rename_staging(staging, name);
-    return;
-  }
-  const TargetTable target = open_target_table(*connection_, table, MissingTable::kRefuse);
-  if (existing == ExistingRows::kRefuse && has_rows(*connection_, name)) {
-    throw holds_rows(name);
-  }
-  // These two go through whole tables, unlike all other statements of ours.
+// In the order that the sink's foreign keys need: rows come and change in the tables that are
+// referred to before those that refer to them, and go the other way round, last.
+void PostgresSink::take_staging(std::span<const StagedTable> tables) {
+  const References references = references_among(tables);
+  const std::vector<std::size_t> order = referred_first(tables.size(), references);
+  const auto deletes_late = [&](std::size_t i) {
+    return tables[i].existing == ExistingRows::kReplace && !tables[i].table->output.key.empty() &&
+           std::any_of(references.begin(), references.end(), [&](const auto& reference) {
+             return reference.first == i || reference.second == i;
+           });
+  };
+  // These go through whole tables, unlike all other statements of ours.
   connection_->exec(
       "SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; "
-      "SET LOCAL enable_mergejoin = on",
+      "SET LOCAL enable_mergejoin = on; SET CONSTRAINTS ALL DEFERRED",
       "take a copy in");
-  connection_->exec("ANALYZE " + quoted_table(staging), "take a copy in");
-  if (existing == ExistingRows::kReplace) {
-    connection_->exec(delete_others(table, target, staging), "replace table " + name.to_string());
+  std::vector<std::size_t> filled;
+  for (const std::size_t i : order) {
+    if (!has_table(tables[i].table->output.name)) {
+      rename_staging(tables[i].staging, tables[i].table->output.name);
+    } else {
+      fill_from_staging(tables[i], !deletes_late(i));
+      filled.push_back(i);
+    }
   }
-  connection_->exec(insert_all(table, target, staging), "fill table " + name.to_string());
-  drop_staging(staging);
+  for (auto i = filled.rbegin(); i != filled.rend(); ++i) {
+    if (deletes_late(*i)) {
+      delete_others(tables[*i]);
+    }
+    drop_staging(tables[*i].staging);
+  }
   connection_->exec(
-      "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; "
-      "SET LOCAL enable_mergejoin = off",
+      "SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL enable_seqscan = off; "
+      "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off",
       "take a copy in");
+}
+
+void PostgresSink::fill_from_staging(const StagedTable& staged, bool deletes_first) {
+  const SinkConfig& table = *staged.table;
+  const TableName& name = table.output.name;
+  const TargetTable target = open_target_table(*connection_, table, MissingTable::kRefuse);
+  if (staged.existing == ExistingRows::kRefuse && has_rows(*connection_, name)) {
+    throw holds_rows(name);
+  }
+  connection_->exec("ANALYZE " + quoted_table(staged.staging), "take a copy in");
+  if (staged.existing == ExistingRows::kReplace && deletes_first) {
+    delete_others(staged);
+  }
+  connection_->exec(insert_all(table, target, staged.staging), "fill table " + name.to_string());
+}
+
+void PostgresSink::delete_others(const StagedTable& staged) {
+  const TargetTable target = open_target_table(*connection_, *staged.table, MissingTable::kRefuse);
+  connection_->exec(delete_statement(*staged.table, target, staged.staging),
+                    "replace table " + staged.table->output.name.to_string());
+}
+
+References PostgresSink::references_among(std::span<const StagedTable> tables) {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    names.push_back(
+        fmt::format("({}, to_regclass({}))", i,
+                    connection_->quote_literal(quoted_table(tables[i].table->output.name))));
+  }
+  References references;
+  if (names.size() < 2) {
+    return references;
+  }
+  const pq::Result found = connection_->exec(
+      fmt::format("WITH t (n, id) AS (VALUES {}) SELECT a.n, b.n FROM pg_constraint c JOIN t a ON "
+                  "a.id = c.conrelid JOIN t b ON b.id = c.confrelid "
+                  "WHERE c.contype = 'f' AND a.n <> b.n",
+                  fmt::join(names, ", ")),
+      "look up foreign keys");
+  for (int row = 0; row < found.rows(); ++row) {
+    references.emplace_back(static_cast<std::size_t>(found.integer(row, 0)),
+                            static_cast<std::size_t>(found.integer(row, 1)));
+  }
+  return references;
 }
 
 // With its key's index, whose name people look for.

@@ -61,8 +61,7 @@ class SqliteSink final : public SinkDriver {
   void check_copy_target(const SinkConfig& table, ExistingRows existing) override;
   void drop_staging(const TableName& staging) override;
   void copy_chunk(std::span<const Sink> operations, bool meets_rows) override;
-  void take_staging(const SinkConfig& table, const TableName& staging,
-                    ExistingRows existing) override;
+  void take_staging(std::span<const StagedTable> tables) override;
   void commit(const CommitMark& mark) override;
   void rollback() noexcept override;
   bool commits_are_durable() const override { return false; }
@@ -85,6 +84,7 @@ class SqliteSink final : public SinkDriver {
     bool copy_overwrites = false;
   };
 
+  void take_staging_of(const SinkConfig& table, const TableName& staging, ExistingRows existing);
   static void check_encoding(db::sqlite::Connection& connection);
   void open_database(const std::string& path);
   void take_over();

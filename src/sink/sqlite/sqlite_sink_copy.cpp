@@ -117,8 +117,15 @@ void SqliteSink::copy_chunk(std::span<const Sink> operations, bool meets_rows) {
   }
 }
 
-void SqliteSink::take_staging(const SinkConfig& table, const TableName& staging,
-                              ExistingRows existing) {
+// Foreign keys are not enforced here, so in any order.
+void SqliteSink::take_staging(std::span<const StagedTable> tables) {
+  for (const StagedTable& staged : tables) {
+    take_staging_of(*staged.table, staged.staging, staged.existing);
+  }
+}
+
+void SqliteSink::take_staging_of(const SinkConfig& table, const TableName& staging,
+                                 ExistingRows existing) {
   if (!has_table(table.output.name)) {
     run_ddl(fmt::format("ALTER TABLE {} RENAME TO {}", quoted(staging),
                         quote_identifier(table.output.name.table)));
