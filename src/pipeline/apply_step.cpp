@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <numeric>
 #include <utility>
 
 #include <fmt/format.h>
@@ -289,6 +290,9 @@ void ApplyStep::apply_batch() {
 // the source altered within a transaction is then altered between the same rows here.
 void ApplyStep::write_batch() {
   DataSet data;
+  data.operations.reserve(std::accumulate(
+      batch_.begin(), batch_.end(), std::size_t{0},
+      [](std::size_t sum, const TransactionPtr& each) { return sum + each->changes().size(); }));
   for (const TransactionPtr& transaction : batch_) {
     transformer_.transform(context_, *transaction, batch_context_, data);
   }

@@ -1,7 +1,9 @@
 #include "transform/mirror.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -17,43 +19,63 @@ bool describes(const TableSchema& source, const SinkConfig& config) {
          source.key == config.output.key;
 }
 
+// The place of the entry for which `wanted` holds, looked for from `start` on and then from the
+// beginning: what comes one after the other is found at once, however many there are. items.size()
+// when there is none.
+template <typename T, typename Wanted>
+std::size_t find_from(const std::vector<T>& items, std::size_t start, Wanted wanted) {
+  const auto from = items.begin() + static_cast<std::ptrdiff_t>(std::min(start, items.size()));
+  auto found = std::find_if(from, items.end(), wanted);
+  if (found == items.end()) {
+    found = std::find_if(items.begin(), from, wanted);
+    return found == from ? items.size() : static_cast<std::size_t>(found - items.begin());
+  }
+  return static_cast<std::size_t>(found - items.begin());
+}
+
 }  // namespace
 
 void Mirror::transform(const TransformContext& context, const Transaction& transaction,
                        const BatchContext&, DataSet& out) {
-  // Few tables per transaction: a linear look beats a map.
   std::vector<std::pair<const TableSchema*, const SinkConfig*>> tables;
+  tables.reserve(transaction.involved_tables().size());
+  std::size_t place = 0;
   for (const TableSchemaPtr& schema : transaction.involved_tables()) {
     const SinkConfigPtr& config = config_for(context, schema);
     tables.emplace_back(schema.get(), config.get());
-    if (out.configs.empty() || out.configs.back() != config) {
+    place = find_from(out.configs, place,
+                      [&](const SinkConfigPtr& present) { return present == config; });
+    if (place == out.configs.size()) {
       out.configs.push_back(config);
     }
   }
+  place = 0;
   for (const Change& change : transaction.changes()) {
-    const auto found = std::find_if(tables.begin(), tables.end(),
-                                    [&](const auto& entry) { return entry.first == change.table; });
+    place =
+        find_from(tables, place, [&](const auto& entry) { return entry.first == change.table; });
     out.operations.push_back(
-        {found->second, change.operation, change.data, change.before, change.key_only});
+        {tables[place].second, change.operation, change.data, change.before, change.key_only});
   }
 }
 
 bool Mirror::alters_tables(const Transaction& transaction) const {
   const auto& tables = transaction.involved_tables();
   return std::any_of(tables.begin(), tables.end(), [&](const TableSchemaPtr& schema) {
+    if (described_.contains(schema.get())) {
+      return false;
+    }
     const auto known = targets_.find(record_id(*schema));
-    return known == targets_.end() ||
-           (known->second.described_by != schema && !describes(*schema, *known->second.config));
+    return known == targets_.end() || !describes(*schema, *known->second.config);
   });
 }
 
 const SinkConfigPtr& Mirror::config_for(const TransformContext& context,
                                         const TableSchemaPtr& schema) {
+  if (const auto known = described_.find(schema.get()); known != described_.end()) {
+    return known->second->config;
+  }
   const std::string id = record_id(*schema);
   Target& target = targets_[id];
-  if (target.described_by == schema) {
-    return target.config;
-  }
   if (!target.config || !describes(*schema, *target.config)) {
     auto config = std::make_shared<SinkConfig>();
     config->name = schema->name.to_string();
@@ -66,6 +88,8 @@ const SinkConfigPtr& Mirror::config_for(const TransformContext& context,
     claim(config->output.name, id, schema->name);
     target.config = std::move(config);
   }
+  described_.erase(target.described_by.get());
+  described_.emplace(schema.get(), &target);
   target.described_by = schema;
   return target.config;
 }

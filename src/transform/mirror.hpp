@@ -4,6 +4,7 @@
 
 #include <map>
 #include <string>
+#include <unordered_map>
 
 #include "pipeline/transformer.hpp"
 #include "transform/mirror_options.hpp"
@@ -41,6 +42,9 @@ class Mirror final : public Transformer {
     TableSchemaPtr described_by;
   };
   std::map<std::string, Target> targets_;  // by record_id()
+  // By the object that describes it now (`described_by`, which keeps it alive): no name is put
+  // together for a table that is known.
+  std::unordered_map<const TableSchema*, const Target*> described_;
 
   // By the sink's name: which table of the source is there.
   struct Claim {

@@ -137,6 +137,37 @@ TEST_CASE("a data set takes one transaction after the other") {
   CHECK(out.operations[0].config == out.operations[1].config);
 }
 
+TEST_CASE("a data set names each output table once, however often transactions involve it") {
+  std::vector<TableSchemaPtr> tables;
+  for (const char* name : {"a", "b", "c", "d"}) {
+    tables.push_back(share(describe({"public", name})));
+  }
+  const std::vector<Value> row = {Value::text("1"), Value::text("x")};
+  Mirror mirror({}, SinkNaming::kFlat);
+  DataSet out;
+  std::vector<Transaction> transactions;
+  std::vector<std::string> expected;
+  for (const std::vector<std::size_t>& order :
+       {std::vector<std::size_t>{0, 1, 2}, {2, 0, 2, 1}, {3, 3, 1}, {0}}) {
+    Transaction& transaction = transactions.emplace_back("1", LSN::from_postgres(1), WallTime{});
+    for (const std::size_t table : order) {
+      transaction.add_change(tables[table], Operation::kInsert, row);
+      expected.push_back(tables[table]->name.table);
+    }
+    mirror.transform(kContext, transaction, {}, out);
+  }
+  std::vector<std::string> names;
+  for (const SinkConfigPtr& config : out.configs) {
+    names.push_back(config->output.name.table);
+  }
+  CHECK(names == std::vector<std::string>{"a", "b", "c", "d"});
+  std::vector<std::string> written;
+  for (const Sink& operation : out.operations) {
+    written.push_back(operation.config->output.name.table);
+  }
+  CHECK(written == expected);
+}
+
 TEST_CASE("an involved table appears although nothing of it changed") {
   Mirror mirror({}, SinkNaming::kFlat);
   const DataSet out = configs_of(
