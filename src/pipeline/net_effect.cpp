@@ -1,6 +1,7 @@
 #include "pipeline/net_effect.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <functional>
 #include <string_view>
 #include <utility>
@@ -70,6 +71,7 @@ class NetEffect::TableState {
   enum class Kind { kDelete, kUpsert, kUpdate };
   struct Entry {
     Kind kind;
+    bool is_new;  // what was done first to this key was an insert
     Row row;
   };
 
@@ -83,17 +85,35 @@ class NetEffect::TableState {
     return found == by_key_.end() ? nullptr : &entries_[found->second];
   }
 
-  void set(Kind kind, Row row) {
+  // `operations` more are about to come.
+  void expect(std::size_t operations) { expected_ += operations; }
+
+  void insert(Row row) { set(Kind::kUpsert, row, true); }
+
+  void set(Kind kind, Row row, bool is_new = false) {
+    if (expected_ > 0) {
+      entries_.reserve(entries_.size() + expected_);
+      by_key_.reserve(by_key_.size() + expected_);
+      expected_ = 0;
+    }
     const auto [place, added] = by_key_.try_emplace(KeyRef{row.data(), &key()}, entries_.size());
     if (added) {
-      entries_.push_back({kind, row});
+      entries_.push_back({kind, is_new, row});
       return;
     }
     // The map's key keeps pointing at the first row of this key, which lives as long as the batch.
-    entries_[place->second] = {kind, row};
+    Entry& entry = entries_[place->second];
+    entry.kind = kind;
+    entry.row = row;
   }
 
-  void append(Row row) { work_.appends.push_back(row); }
+  void append(Row row) {
+    if (expected_ > 0) {
+      work_.appends.reserve(work_.appends.size() + expected_);
+      expected_ = 0;
+    }
+    work_.appends.push_back(row);
+  }
 
   // Whatever was to be written is gone with all the rest.
   void truncate() {
@@ -111,6 +131,7 @@ class NetEffect::TableState {
           break;
         case Kind::kUpsert:
           work_.upserts.push_back(entry.row);
+          work_.upserts_are_new = work_.upserts_are_new && entry.is_new;
           break;
         case Kind::kUpdate:
           work_.updates.push_back(entry.row);
@@ -122,6 +143,7 @@ class NetEffect::TableState {
 
  private:
   TableWork work_;
+  std::size_t expected_ = 0;  // operations that no room was made for yet
   std::vector<Entry> entries_;
   boost::unordered_flat_map<KeyRef, std::size_t, KeyHash, KeyEqual> by_key_;
 };
@@ -130,6 +152,13 @@ NetEffect::NetEffect() = default;
 NetEffect::~NetEffect() = default;
 
 void NetEffect::add(std::span<const Sink> operations) {
+  for (auto first = operations.begin(); first != operations.end();) {
+    const auto end = std::find_if(first, operations.end(), [&](const Sink& operation) {
+      return operation.config != first->config;
+    });
+    state_of(first->config).expect(static_cast<std::size_t>(end - first));
+    first = end;
+  }
   for (const Sink& operation : operations) {
     apply(operation);
   }
@@ -166,7 +195,7 @@ void NetEffect::apply(const Sink& operation) {
     case Operation::kInsert:
       require_complete(operation);
       if (keyed) {
-        state_of(operation.config).set(TableState::Kind::kUpsert, operation.data);
+        state_of(operation.config).insert(operation.data);
       } else {
         state_of(operation.config).append(operation.data);
       }

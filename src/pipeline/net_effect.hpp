@@ -28,6 +28,9 @@ struct TableWork {
   bool truncate = false;     // delete every row first
   std::vector<Row> deletes;  // only key columns count; the row may be absent in the sink
   std::vector<Row> upserts;  // complete rows: insert, or overwrite the row of the same key
+  // Each of `upserts` is a row that the source has inserted in this stage, of a key that nothing
+  // else was done to before. So none is there yet, unless the sink has more than the source had.
+  bool upserts_are_new = true;
   std::vector<Row>
       updates;  // rows of existing keys with kUnchanged columns, to be left as they are
   std::vector<Row> appends;  // rows of a table without a key, in order

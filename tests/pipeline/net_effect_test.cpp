@@ -48,6 +48,40 @@ TEST_CASE("only the last state of a key is left") {
   });
 }
 
+// Whoever copies them in need not look for rows of the same key.
+TEST_CASE("upserts are new when the first thing done to each key was an insert") {
+  const auto are_new = [](const std::vector<std::string>& operations) {
+    Notation notation;
+    NetEffect net;
+    net.add(notation.parse(operations));
+    return net.take().back().tables.back().upserts_are_new;
+  };
+  CHECK(are_new({"+1|a|b", "+2|c|d"}));
+  CHECK(are_new({"+1|a|b", "=1|c|d", "+2|c|d"}));
+  CHECK(are_new({"+1|a|b", "-1", "+1|c|d"}));
+  CHECK(are_new({"+1|a|b", "-2"}));
+  CHECK_FALSE(are_new({"+1|a|b", "=2|c|d"}));
+  CHECK_FALSE(are_new({"=2|c|d", "+1|a|b"}));
+  CHECK_FALSE(are_new({"-1", "+1|a|b", "+2|c|d"}));
+  CHECK_FALSE(are_new({"=1|a|b", "-1", "+1|a|b"}));
+  CHECK_FALSE(are_new({"1>2|a|b", "+3|c|d"}));
+  CHECK_FALSE(are_new({"+2|a|b", "2>1|c|d"}));
+}
+
+TEST_CASE("keys of every length are told apart") {
+  std::vector<std::string> inserts;
+  std::string effect = "t:";
+  for (const char digit : {'0', '1'}) {
+    for (std::size_t length = 1; length < 20; ++length) {
+      const std::string row = std::string(length, digit) + "|a|b";
+      inserts.push_back("+" + row);
+      inserts.push_back("=" + row);
+      effect += " upsert " + row;
+    }
+  }
+  check({{"lengths", inserts, effect}});
+}
+
 TEST_CASE("tables are kept apart, in the order in which they were first touched") {
   check({
       {"interleaved",

@@ -1,5 +1,9 @@
 // The PostgreSQL sink driver on a real server: atomicity, position, fence, net effect, shapes.
 
+#include <deque>
+#include <memory>
+#include <string>
+
 #include <catch2/catch.hpp>
 
 #include "postgres_fixture.hpp"
@@ -11,6 +15,9 @@ namespace {
 
 const SinkConfigPtr kItems =
     make_table("items", {{"id"}, {"name", "text", 25}, {"note", "text", 25}}, {0});
+
+// Keeps the texts that cells point at.
+std::deque<std::string> numbers;
 
 }  // namespace
 
@@ -204,6 +211,74 @@ TEST_CASE("a table with another unique index is written in the source's order") 
                              .update(kItems, {"1", "two", "a"}),
                          0x20);
   CHECK(server.rows("SELECT * FROM items ORDER BY id") == "1|two|a 2|one|b");
+}
+
+// A copy has a subtransaction, and so its rows another xmin than the position. What else may be
+// done to a table decides whether COPY and INSERT are the same to it.
+TEST_CASE("many new rows are copied, where nothing but their key is in the way") {
+  constexpr int kRows = 600;
+  PostgresFixture server;
+  std::string columns = "id integer PRIMARY KEY, name text, note text";
+  std::string then;
+  std::string copied = "1";
+  SECTION("a plain table") {}
+  SECTION("an identity that is always generated, a generated column, a default and a check") {
+    columns =
+        "id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text CHECK (name <> ''), "
+        "note text, twice text GENERATED ALWAYS AS (name || note) STORED, more text DEFAULT 'd'";
+  }
+  SECTION("a partitioned table") {
+    columns += ") PARTITION BY RANGE (id";
+    then =
+        "CREATE TABLE low PARTITION OF items FOR VALUES FROM (0) TO (300);"
+        "CREATE TABLE high PARTITION OF items FOR VALUES FROM (300) TO (10000)";
+  }
+  SECTION("another unique index") {
+    columns += ", UNIQUE (id, name)";
+    copied = "0";
+  }
+  SECTION("a trigger") {
+    then =
+        "CREATE FUNCTION pass() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;"
+        "CREATE TRIGGER pass BEFORE INSERT ON items FOR EACH ROW EXECUTE FUNCTION pass()";
+    copied = "0";
+  }
+  SECTION("a rule") {
+    then = "CREATE RULE nothing AS ON DELETE TO items WHERE OLD.id < 0 DO INSTEAD NOTHING";
+    copied = "0";
+  }
+  SECTION("a foreign key to it that waits") {
+    then = "CREATE TABLE child (item integer REFERENCES items DEFERRABLE INITIALLY DEFERRED)";
+    copied = "0";
+  }
+  server.execute("CREATE TABLE public.items (" + columns + ");" + then);
+  const auto sink = server.make_sink();
+  sink->connect();
+  const auto rows = [&](int first) {
+    auto batch = std::make_unique<Batch>();
+    for (int id = first; id < first + kRows; ++id) {
+      batch->insert(kItems, {numbers.emplace_back(std::to_string(id)).c_str(), "n", "o"});
+    }
+    return batch;
+  };
+  PostgresFixture::apply(*sink, *rows(1), 0x10);
+  const std::string apart =
+      "SELECT (count(*) FILTER (WHERE i.xmin <> p.xmin) > 0)::integer FROM items i, "
+      "headgate_positions p WHERE i.id >= ";
+  CHECK(server.rows("SELECT count(*), min(id), max(id) FROM items") == "600|1|600");
+  CHECK(server.rows(apart + "1") == copied);
+
+  // Once a row was in the way, it is taken for granted that there are more.
+  server.execute(
+      "INSERT INTO items (id, name, note) OVERRIDING SYSTEM VALUE VALUES (1111, 'x', 'y')");
+  PostgresFixture::apply(*sink, *rows(1001), 0x20);
+  CHECK(server.rows(apart + "1001") == "0");
+  CHECK(server.rows("SELECT name, note FROM items WHERE id = 1111") == "n|o");
+  sink->begin();
+  sink->write(rows(2001)->operations());
+  sink->commit({position_at(0x30), {}});
+  CHECK(server.rows(apart + "2001") == "0");
+  CHECK(server.rows("SELECT count(*) FROM items") == "1800");
 }
 
 TEST_CASE("foreign keys of the sink hold, also to the table itself") {

@@ -238,9 +238,9 @@ std::int64_t Connection::copy_end(std::string_view doing) {
     throw error(nullptr, doing);
   }
   const Result result(PQgetResult(get()));
-  expect(result, {PGRES_COMMAND_OK}, doing);
   while (const Result rest{PQgetResult(get())}) {
   }
+  expect(result, {PGRES_COMMAND_OK}, doing);  // last: who goes on after an error can, at once
   return result.affected();
 }
 

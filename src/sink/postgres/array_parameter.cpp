@@ -1,21 +1,34 @@
 #include "sink/postgres/array_parameter.hpp"
 
+#include <string_view>
+#include <vector>
+
 #include "core/value_text.hpp"
+#include "sink/postgres/wire_bytes.hpp"
 
 namespace headgate::sink::postgres {
 namespace {
 
 constexpr std::uint32_t kTextType = 25;
 
-void put_uint32(std::string& out, std::uint32_t value) {
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    out.push_back(static_cast<char>(value >> shift & 0xFF));
-  }
+constexpr std::uint32_t kNullLength = 0xFFFFFFFFU;
+constexpr std::size_t kHeaderSize = 20;
+
+char* put_header(char* to, std::uint32_t element_type, std::size_t count) {
+  to = put_uint32(to, 1);  // dimensions
+  to = put_uint32(to, 1);  // may hold NULLs
+  to = put_uint32(to, element_type);
+  to = put_uint32(to, static_cast<std::uint32_t>(count));
+  return put_uint32(to, 1);  // lower bound
 }
 
-void put_element(std::string& out, std::string_view bytes) {
-  put_uint32(out, static_cast<std::uint32_t>(bytes.size()));
-  out.append(bytes);
+// An element is its length and its bytes.
+std::size_t size_of_element(std::string_view bytes) {
+  return sizeof(std::uint32_t) + bytes.size();
+}
+
+char* put_element(char* to, std::string_view bytes) {
+  return put_bytes(put_uint32(to, static_cast<std::uint32_t>(bytes.size())), bytes);
 }
 
 }  // namespace
@@ -63,19 +76,32 @@ Transport transport_of(const Column& column, const Value& value) {
 
 void append_array(std::span<const Row> rows, std::size_t index, const Column& column,
                   Transport transport, std::string& out) {
-  put_uint32(out, 1);  // dimensions
-  put_uint32(out, 1);  // may hold NULLs
-  put_uint32(out, transport == Transport::kBinary ? column.type_oid : kTextType);
-  put_uint32(out, static_cast<std::uint32_t>(rows.size()));
-  put_uint32(out, 1);  // lower bound
+  // Values that are to be printed first are the exception: they keep their texts here meanwhile.
+  std::vector<std::string> printed;
+  const auto prints = [&](const Value& value) {
+    return transport == Transport::kText && value.kind == ValueKind::kBinary;
+  };
+  std::size_t size = kHeaderSize;
+  for (const Row& row : rows) {
+    const Value& value = row[index];
+    if (prints(value)) {
+      printed.push_back(value_text(column, value));
+      size += size_of_element(printed.back());
+    } else {
+      size += size_of_element(value.bytes());
+    }
+  }
+  const std::size_t start = out.size();
+  out.resize(start + size);
+  char* to = put_header(out.data() + start,
+                        transport == Transport::kBinary ? column.type_oid : kTextType, rows.size());
+  auto next_printed = printed.begin();
   for (const Row& row : rows) {
     const Value& value = row[index];
     if (value.is_null()) {
-      put_uint32(out, 0xFFFFFFFFU);
-    } else if (transport == Transport::kText && value.kind == ValueKind::kBinary) {
-      put_element(out, value_text(column, value));
+      to = put_uint32(to, kNullLength);
     } else {
-      put_element(out, value.bytes());
+      to = put_element(to, prints(value) ? *next_printed++ : value.bytes());
     }
   }
 }

@@ -242,11 +242,13 @@ TableWriter& PostgresSink::writer(const SinkConfig* table) {
 }
 
 void PostgresSink::write(std::span<const Sink> operations) {
+  const SinkConfig* last = nullptr;  // runs of one table are the rule
   const bool in_order =
       std::any_of(operations.begin(), operations.end(), [&](const Sink& operation) {
         // What decides a conflict is the row that is there at that moment.
-        return operation.config->on_conflict != OnConflict::kOverwrite ||
-               writer(operation.config).table().needs_source_order;
+        return std::exchange(last, operation.config) != operation.config &&
+               (operation.config->on_conflict != OnConflict::kOverwrite ||
+                writer(operation.config).table().needs_source_order);
       });
   if (in_order) {
     connection_->exec("SET CONSTRAINTS ALL DEFERRED", "defer constraints");
@@ -256,7 +258,40 @@ void PostgresSink::write(std::span<const Sink> operations) {
   }
 }
 
+// The part of a bulk load, or all of it: many new rows of one table, and nothing else. Should a key
+// be among them twice, the copy is refused.
+bool PostgresSink::write_new_rows(std::span<const Sink> operations) {
+  if (operations.size() < TableWriter::kCopyRowsMin) {
+    return false;
+  }
+  const SinkConfig* table = operations.front().config;
+  std::vector<Row> rows;
+  rows.reserve(operations.size());
+  for (const Sink& operation : operations) {
+    const bool complete = std::none_of(operation.data.begin(), operation.data.end(),
+                                       [](const Value& value) { return value.is_unchanged(); });
+    if (operation.config != table || operation.operation != Operation::kInsert || !complete) {
+      return false;
+    }
+    rows.push_back(operation.data);
+  }
+  return try_copy(writer(table), rows);
+}
+
+bool PostgresSink::try_copy(TableWriter& table, std::span<const Row> rows) {
+  if (rows.size() < TableWriter::kCopyRowsMin || !table.takes_copies()) {
+    return false;
+  }
+  const bool copied = table.try_copy(rows);
+  log_->debug("rows {} sink={} table={} rows={}", copied ? "copied" : "not copied", options_.name,
+              table.table().quoted_name, rows.size());
+  return copied;
+}
+
 void PostgresSink::write_net_effect(std::span<const Sink> operations) {
+  if (write_new_rows(operations)) {
+    return;
+  }
   NetEffect effect;
   effect.add(operations);
   for (const WorkStage& stage : effect.take()) {
@@ -266,9 +301,13 @@ void PostgresSink::write_net_effect(std::span<const Sink> operations) {
         table.erase_all();
       }
       table.erase(work.deletes);
-      table.upsert(work.upserts);
+      if (!work.upserts_are_new || !try_copy(table, work.upserts)) {
+        table.upsert(work.upserts);
+      }
       count_missing(static_cast<std::int64_t>(work.updates.size()), table.update(work.updates));
-      table.append(work.appends);
+      if (!try_copy(table, work.appends)) {
+        table.append(work.appends);
+      }
     }
     for (const Sink& single : stage.singles) {
       write_single(single);

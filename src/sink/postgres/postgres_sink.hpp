@@ -68,6 +68,8 @@ class PostgresSink final : public SinkDriver {
   void fill_from_staging(const StagedTable& staged, bool deletes_first);
   void delete_others(const StagedTable& staged);
   References references_among(std::span<const StagedTable> tables);
+  bool write_new_rows(std::span<const Sink> operations);
+  bool try_copy(TableWriter& table, std::span<const Row> rows);
   void write_net_effect(std::span<const Sink> operations);
   void write_in_order(std::span<const Sink> operations);
   void write_single(const Sink& operation);

@@ -7,6 +7,7 @@
 
 #include "base/check.hpp"
 #include "core/value_text.hpp"
+#include "sink/postgres/wire_bytes.hpp"
 
 namespace headgate::sink::postgres {
 namespace {
@@ -17,11 +18,9 @@ std::string join(const std::vector<std::string>& parts, std::string_view separat
   return fmt::to_string(fmt::join(parts, separator));
 }
 
-void put_uint32(std::string& out, std::uint32_t value) {
-  for (int shift = 24; shift >= 0; shift -= 8) {
-    out.push_back(static_cast<char>(value >> shift & 0xFF));
-  }
-}
+// COPY's binary format (documentation of COPY, "Binary Format").
+constexpr std::string_view kCopyHeader{"PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19};
+constexpr std::string_view kCopyTrailer = "\377\377";
 
 }  // namespace
 
@@ -358,9 +357,31 @@ bool TableWriter::sends_binary_copy(Row row) const {
 }
 
 std::int64_t TableWriter::copy(std::span<const Row> rows) {
-  if (rows.empty()) {
-    return 0;
+  return rows.empty() ? 0 : copy("", rows);
+}
+
+bool TableWriter::try_copy(std::span<const Row> rows) {
+  if (copy_rest_ > 0) {
+    --copy_rest_;
+    return false;
   }
+  try {
+    copy("SAVEPOINT headgate_copy; ", rows);
+  } catch (const Error& error) {
+    // Whatever the server says to COPY it may say otherwise, or with better reason, to INSERT.
+    const bool refused = error.kind() == ErrorKind::kRow || error.kind() == ErrorKind::kOperator;
+    if (connection_.lost() || !refused) {
+      throw;
+    }
+    connection_.exec("ROLLBACK TO headgate_copy; RELEASE headgate_copy", "undo a copy");
+    copy_rest_ = kCopyRest;
+    return false;
+  }
+  connection_.exec("RELEASE headgate_copy", "finish a copy");
+  return true;
+}
+
+std::int64_t TableWriter::copy(std::string_view first, std::span<const Row> rows) {
   std::vector<std::string> names;
   for (const auto& column : table_.columns) {
     names.push_back(column.quoted_name);
@@ -368,15 +389,14 @@ std::int64_t TableWriter::copy(std::span<const Row> rows) {
   const bool binary =
       std::all_of(rows.begin(), rows.end(), [&](const Row& row) { return sends_binary_copy(row); });
   const std::string doing = fmt::format("copy into {}", table_.quoted_name);
-  connection_.copy_begin(fmt::format("COPY {} ({}) FROM STDIN{}", table_.quoted_name,
+  connection_.copy_begin(fmt::format("{}COPY {} ({}) FROM STDIN{}", first, table_.quoted_name,
                                      join(names, ", "), binary ? " (FORMAT binary)" : ""),
                          doing);
   constexpr std::size_t kBufferSize = std::size_t{64} * 1024;
   std::string buffer;
+  buffer.reserve(2 * kBufferSize);
   if (binary) {
-    buffer.assign("PGCOPY\n\377\r\n\0", 11);
-    put_uint32(buffer, 0);  // flags
-    put_uint32(buffer, 0);  // no header extension
+    buffer = kCopyHeader;
   }
   for (const Row& row : rows) {
     if (binary) {
@@ -390,18 +410,22 @@ std::int64_t TableWriter::copy(std::span<const Row> rows) {
     }
   }
   if (binary) {
-    buffer.append("\377\377", 2);  // trailer
+    buffer += kCopyTrailer;
   }
   connection_.copy_put(buffer, doing);
   return connection_.copy_end(doing);
 }
 
 void TableWriter::put_binary_row(Row row, std::string& out) const {
-  out.push_back(static_cast<char>(row.size() >> 8 & 0xFF));
-  out.push_back(static_cast<char>(row.size() & 0xFF));
+  std::size_t size = sizeof(std::uint16_t);
   for (const Value& value : row) {
-    put_uint32(out, value.is_null() ? 0xFFFFFFFFU : value.size);
-    out.append(value.bytes());
+    size += sizeof(std::uint32_t) + value.size;
+  }
+  const std::size_t start = out.size();
+  out.resize(start + size);
+  char* to = put_uint16(out.data() + start, static_cast<std::uint16_t>(row.size()));
+  for (const Value& value : row) {
+    to = put_bytes(put_uint32(to, value.is_null() ? 0xFFFFFFFFU : value.size), value.bytes());
   }
 }
 

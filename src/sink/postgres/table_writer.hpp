@@ -6,6 +6,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -25,6 +26,13 @@ class TableWriter {
   // Keys per statement and rows per statement stay below this, so that one call's parameters stay
   // far from the protocol's limit of 1 GiB and from work memory.
   static constexpr std::size_t kRowsMax = 10000;
+
+  // Fewer rows are not worth the round trips of try_copy().
+  static constexpr std::size_t kCopyRowsMin = 500;
+
+  // Once refused, so many calls of try_copy() do not try: what was in the way is likely to have
+  // company, and each attempt leaves dead rows behind.
+  static constexpr unsigned kCopyRest = 100;
 
   // `number` makes the names of prepared statements unique. `connection` must outlive the writer.
   TableWriter(pq::Connection& connection, SinkConfigPtr config, TargetTable table, unsigned number);
@@ -60,6 +68,20 @@ class TableWriter {
   // COPY, for rows whose keys are known to be absent. Returns the rows copied.
   std::int64_t copy(std::span<const Row> rows);
 
+  // COPY, for complete rows that should not be there: several times quicker than upsert() or
+  // append(), with the same effect where it succeeds. False when the server refused it, or did so
+  // of late: nothing is written then.
+  //
+  // REQUIRES: an open transaction; takes_copies(). Throws only what leaves no hope for the
+  // transaction.
+  bool try_copy(std::span<const Row> rows);
+
+  // Whether COPY and INSERT are the same to the table.
+  bool takes_copies() const {
+    return !table_.needs_source_order && !table_.has_rules &&
+           config_->on_conflict == OnConflict::kOverwrite;
+  }
+
  private:
   enum class Verb { kUpsert, kAppend, kUpdate, kDelete, kUpdateEqual, kDeleteEqual };
 
@@ -70,6 +92,7 @@ class TableWriter {
   };
 
   bool truncates();
+  std::int64_t copy(std::string_view first, std::span<const Row> rows);
   std::int64_t run(Verb verb, const std::vector<Part>& parts, std::span<const Row> rows,
                    std::span<const Row> before);
   std::string statement(Verb verb, const std::vector<Part>& parts) const;
@@ -96,6 +119,7 @@ class TableWriter {
   TargetTable table_;
   unsigned number_;
   std::vector<Transport> transports_;  // per column, as last seen
+  unsigned copy_rest_ = 0;             // calls of try_copy() to be let pass
   // By text and parameter types: the name of the prepared statement.
   std::map<std::pair<std::string, std::vector<Oid>>, std::string> prepared_;
 };

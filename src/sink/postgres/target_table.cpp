@@ -249,7 +249,7 @@ TargetTable open_target_table(pq::Connection& connection, const SinkConfig& conf
   const TableName& name = config.output.name;
   const auto look_up = [&] {
     return connection.exec(
-        "SELECT c.oid, c.relkind IN ('r', 'p'), c.relkind = 'p' FROM pg_class c "
+        "SELECT c.oid, c.relkind IN ('r', 'p'), c.relkind = 'p', c.relhasrules FROM pg_class c "
         "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2",
         {name.schema, name.table}, "look up table " + name.to_string());
   };
@@ -285,6 +285,7 @@ TargetTable open_target_table(pq::Connection& connection, const SinkConfig& conf
   check_extra_columns(present, config);
   check_key(connection, oid, config);
   table.needs_source_order = must_keep_order(connection, oid);
+  table.has_rules = found.boolean(0, 3);
   return table;
 }
 

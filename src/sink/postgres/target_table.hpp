@@ -30,6 +30,9 @@ struct TargetTable {
   // Foreign keys, further unique indexes, exclusion constraints or triggers: what is written in
   // between shows, so that changes must be made one after the other.
   bool needs_source_order = false;
+
+  // Rewrite rules, which COPY does not follow.
+  bool has_rules = false;
 };
 
 // `"schema"."table"`.

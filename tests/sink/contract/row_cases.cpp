@@ -294,6 +294,111 @@ TEST_CASE("an update of a table without a key leaves columns alone that were not
 
 // --- What an insert does to a row of its key ---
 
+// So many rows that a driver may have a quicker way for them than for a few.
+constexpr int kRun = 1200;
+
+std::string padded(int number) {
+  return std::to_string(1'000'000 + number);
+}
+
+Operations run_of_inserts(int first, int count, const std::string& note) {
+  Operations made;
+  for (int id = first; id < first + count; ++id) {
+    made.insert(orders(), {padded(id), "new", note});
+  }
+  return made;
+}
+
+Strings run_of_rows(int first, int count, const std::string& note) {
+  Strings rows;
+  for (int id = first; id < first + count; ++id) {
+    rows.push_back(padded(id) + "|new|" + note);
+  }
+  return rows;
+}
+
+// What is in the way is overwritten, wherever in the run it is met, by runs that come later too.
+TEST_CASE("a long run of inserts does what each of them would, over rows that are there as well") {
+  const Pace pace = any_pace();
+  ContractCase test;
+  Strings expected = run_of_rows(0, 3 * kRun, "a");
+  SECTION("into an empty table") {}
+  SECTION("over the first row") {
+    test.apply(Operations().insert(orders(), {padded(0), "old", "x"}), 5);
+  }
+  SECTION("over the last row") {
+    test.apply(Operations().insert(orders(), {padded(3 * kRun - 1), "old", "x"}), 5);
+  }
+  SECTION("over every row") {
+    test.apply(run_of_inserts(0, 3 * kRun, "x"), 5);
+  }
+  SECTION("beside others") {
+    test.apply(run_of_inserts(3 * kRun, 2, "x"), 5);
+    expected.push_back(padded(3 * kRun) + "|new|x");
+    expected.push_back(padded(3 * kRun + 1) + "|new|x");
+  }
+  auto first = run_of_inserts(0, kRun, "a");
+  auto second = run_of_inserts(kRun, kRun, "a");
+  auto third = run_of_inserts(2 * kRun, kRun, "a");
+  run(test, pace, steps(first, second, third), 10);
+  CHECK(test.rows(orders()) == expected);
+}
+
+TEST_CASE("a key that a long run of inserts has twice is there once, as it came last") {
+  ContractCase test;
+  auto rows = run_of_inserts(0, kRun, "a");
+  rows.insert(orders(), {padded(7), "again", "b"});
+  auto more = run_of_inserts(kRun, kRun, "a");
+  run(test, any_pace(), steps(rows, more), 10);
+  Strings expected = run_of_rows(0, 2 * kRun, "a");
+  expected[7] = padded(7) + "|again|b";
+  CHECK(test.rows(orders()) == expected);
+}
+
+TEST_CASE("a long run of inserts among other operations keeps its place") {
+  ContractCase test;
+  test.apply(Operations().insert(orders(), {padded(3), "old", "x"}), 5);
+  auto before = std::move(
+      Operations().erase(orders(), {padded(3), kNull, kNull}, true).insert(items(), {"1", "nut"}));
+  auto rows = run_of_inserts(0, kRun, "a");
+  auto after = std::move(Operations()
+                             .update(orders(), {padded(1), "paid", kUnsent})
+                             .erase(orders(), {padded(2), kNull, kNull}, true));
+  run(test, any_pace(), steps(before, rows, after), 10);
+  Strings expected = run_of_rows(0, kRun, "a");
+  expected[1] = padded(1) + "|paid|a";
+  expected.erase(expected.begin() + 2);
+  CHECK(test.rows(orders()) == expected);
+  CHECK(test.rows(items()) == Strings{"1|nut"});
+}
+
+TEST_CASE(
+    "a row that no sink can take spoils the whole transaction, also at the end of a long run") {
+  ContractCase test;
+  test.sink->create_table(*orders());
+  test.apply(Operations().insert(orders(), {"1", "old", "x"}), 5);
+  auto rows = run_of_inserts(0, kRun, "a");
+  rows.insert(orders(), {"geheim", "new", "b"});
+  const Error error = error_of([&] { test.apply(rows, 10); });
+  CHECK(error.kind() == ErrorKind::kRow);
+  CHECK_THAT(error.describe(), !Catch::Contains("geheim"));
+  test.driver->rollback();
+  CHECK(test.rows(orders()) == Strings{"1|old|x"});
+  CHECK(test.position() == position_at(5));
+  test.apply(run_of_inserts(0, kRun, "a"), 10);
+  CHECK(test.rows(orders()).size() == kRun + 1);
+}
+
+TEST_CASE("a long run of rows without a key is kept as often as it came") {
+  ContractCase test;
+  auto rows = std::move(Operations());
+  for (int i = 0; i < kRun; ++i) {
+    rows.insert(journal(), {std::to_string(i % 10), "x"});
+  }
+  run(test, any_pace(), steps(rows), 10);
+  CHECK(test.rows(journal()).size() == kRun);
+}
+
 TEST_CASE("an insert over a row of the same key overwrites, skips or fails as configured") {
   ContractCase test;
   const OnConflict rule = GENERATE(OnConflict::kOverwrite, OnConflict::kSkip, OnConflict::kError);
