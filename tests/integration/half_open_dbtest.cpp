@@ -25,7 +25,8 @@ namespace {
 // what the next attempt's back-off adds (15 s), and a busy machine.
 constexpr Duration kTakeOverMax = 60s + 15s + 15s;
 
-const std::string kCommit = "Q\0\0\0\x0b"s + "COMMIT\0"s;
+// The end of a query of PostgreSQL's protocol, behind the position.
+const std::string kCommit = "; COMMIT\0"s;
 
 // A pipeline whose network to the sink goes while it works, with a second daemon that reaches the
 // sink by another way.

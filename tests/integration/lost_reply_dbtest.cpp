@@ -22,8 +22,9 @@ namespace {
 constexpr std::uint64_t kRounds = 24;
 constexpr std::uint64_t kRoundsInFull = 400;
 
-// Messages of PostgreSQL's protocol: type, length, text.
-const std::string kCommit = "Q\0\0\0\x0b"s + "COMMIT\0"s;
+// The end of a query of PostgreSQL's protocol, which may have more before it; and a whole message
+// of it: type, length, text.
+const std::string kCommit = "COMMIT\0"s;
 const std::string kCommitDone = "C\0\0\0\x0b"s + "COMMIT\0"s;
 
 // Cuts the sink's connection at a COMMIT after `skip` others.

@@ -28,9 +28,9 @@ constexpr Duration kShutdownTimeout = 3s;
 constexpr Duration kShutdownGrace = 4s;
 constexpr Duration kEndOfProcess = 3s;
 
-// A query of PostgreSQL's protocol.
-const std::string kBegin = "Q\0\0\0\x0a"s + "BEGIN\0"s;
-const std::string kCommit = "Q\0\0\0\x0b"s + "COMMIT\0"s;
+// Where a transaction of the sink begins and ends, in queries of PostgreSQL's protocol.
+const std::string kBegin = "BEGIN; EXECUTE headgate_lock\0"s;
+const std::string kCommit = "; COMMIT\0"s;
 
 MirrorOptions gated(const std::string& keywords) {
   MirrorOptions options;

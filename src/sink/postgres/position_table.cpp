@@ -1,13 +1,18 @@
 #include "sink/postgres/position_table.hpp"
 
 #include <chrono>
+#include <string_view>
 
 #include <fmt/format.h>
 
+#include "base/check.hpp"
 #include "base/deliberate_break.hpp"
 
 namespace headgate::sink::postgres {
 namespace {
+
+// What `1 / 0` raises.
+constexpr std::string_view kDivisionByZero = "22012";
 
 Position parse_position(const pq::Result& rows, int position, int history) {
   Position parsed;
@@ -86,15 +91,33 @@ SinkPosition PositionTable::take_over(pq::Connection& connection) {
                       {options_.pipeline, options_.name}, "raise the epoch");
   known_ = {parse_position(rows, 0, 1), static_cast<std::uint64_t>(rows.integer(0, 2))};
   connection.exec("COMMIT", "take the pipeline over");
+  prepare(connection);
   return known_;
 }
 
-void PositionTable::lock(pq::Connection& connection) const {
-  const pq::Result rows = connection.exec(
-      fmt::format("SELECT position, history, epoch FROM {} WHERE pipeline = $1 AND sink = $2 "
-                  "FOR UPDATE",
-                  table_),
-      {options_.pipeline, options_.name}, "lock the position");
+// By SQL, since a prepared statement of the protocol cannot share a message with BEGIN or COMMIT.
+void PositionTable::prepare(pq::Connection& connection) const {
+  const std::string row =
+      fmt::format("pipeline = {} AND sink = {}", connection.quote_literal(options_.pipeline),
+                  connection.quote_literal(options_.name));
+  const std::string same_epoch =
+      broken(Break::kSkipEpochCheck) ? "" : fmt::format(" AND epoch = {}", known_.epoch);
+  // The division makes an error of a row that is not there, so that COMMIT behind it is not run.
+  connection.exec(
+      fmt::format(
+          "PREPARE headgate_lock AS "
+          "SELECT position, history, epoch FROM {0} WHERE {1} FOR UPDATE; "
+          "PREPARE headgate_move(text, text, int8) AS "
+          "WITH moved AS (UPDATE {0} SET position = $1, history = $2, commit_time = CASE WHEN $3 "
+          "IS NULL THEN commit_time ELSE 'epoch'::timestamptz + $3 * interval '1 microsecond' END, "
+          "updated_at = clock_timestamp() WHERE {1}{2} RETURNING 1) "
+          "SELECT 1 / count(*) FROM moved",
+          table_, row, same_epoch),
+      "prepare for positions");
+}
+
+void PositionTable::begin(pq::Connection& connection) const {
+  const pq::Result rows = connection.exec("BEGIN; EXECUTE headgate_lock", "lock the position");
   if (rows.rows() == 0) {
     throw fenced("its row of headgate_positions is gone");
   }
@@ -109,21 +132,37 @@ void PositionTable::lock(pq::Connection& connection) const {
   }
 }
 
-void PositionTable::write(pq::Connection& connection, const CommitMark& mark) {
-  const bool has_time = mark.commit_time != WallTime{};
-  const pq::Result updated = connection.exec(
-      fmt::format("UPDATE {} SET position = $1, history = $2, commit_time = CASE WHEN $3::int8 IS "
-                  "NULL THEN commit_time ELSE 'epoch'::timestamptz + $3::int8 * interval '1 "
-                  "microsecond' END, updated_at = clock_timestamp() "
-                  "WHERE pipeline = $4 AND sink = $5 AND epoch = $6::int8",
-                  table_),
-      {mark.position.lsn.to_hex(), mark.position.history.text,
-       has_time ? pq::Parameter{microseconds(mark.commit_time)} : std::nullopt, options_.pipeline,
-       options_.name, std::to_string(known_.epoch)},
-      "write the position");
-  if (updated.affected() != 1 && !broken(Break::kSkipEpochCheck)) {
-    throw fenced("its row of headgate_positions changed under its lock");
+void PositionTable::commit(pq::Connection& connection, const CommitMark& mark) {
+  if (connection.ended_by_server()) {
+    // Known before COMMIT is sent: there is no doubt.
+    throw connection.error(nullptr, "write the position");
   }
+  const bool has_time = mark.commit_time != WallTime{};
+  const std::string statements = fmt::format("EXECUTE headgate_move({}, {}, {}); COMMIT",
+                                             connection.quote_literal(mark.position.lsn.to_hex()),
+                                             connection.quote_literal(mark.position.history.text),
+                                             has_time ? microseconds(mark.commit_time) : "NULL");
+  const pq::Result last(PQexec(connection.get(), statements.c_str()));
+  if (last.status() == PGRES_COMMAND_OK) {
+    HEADGATE_CHECK(std::string_view(PQcmdStatus(last.get())) == "COMMIT",
+                   "COMMIT of a failed transaction rolls it back");
+    known_.position = mark.position;
+    return;
+  }
+  if (PQtransactionStatus(connection.get()) == PQTRANS_INERROR) {
+    // The server has not come to COMMIT.
+    const char* sqlstate = PQresultErrorField(last.get(), PG_DIAG_SQLSTATE);
+    if (sqlstate != nullptr && std::string_view(sqlstate) == kDivisionByZero) {
+      throw fenced("its row of headgate_positions changed under its lock");
+    }
+    throw connection.error(last.get(), "write the position");
+  }
+  const Error error = connection.error(last.get(), "commit");
+  if (error.kind() == ErrorKind::kTransient) {
+    // Also a server that says it is shutting down may have committed first.
+    throw Error{ErrorKind::kInDoubt, error.what(), error.hint()};
+  }
+  throw error;
 }
 
 Error PositionTable::fenced(const std::string& why) const {

@@ -24,21 +24,22 @@ class PositionTable {
   // The row as it is; nothing when table or row are missing. Changes nothing.
   std::optional<SinkPosition> read(pq::Connection& connection) const;
 
-  // Raises the epoch in a transaction of its own that is durable when this returns, whatever
-  // synchronous_commit says, and with it everything committed before.
+  // Prepares the connection for begin() and commit(), and raises the epoch in a transaction of its
+  // own that is durable when this returns, whatever synchronous_commit says, and with it everything
+  // committed before.
   SinkPosition take_over(pq::Connection& connection);
 
-  // Within a transaction, first: locks the row. Throws Error{kFenced} unless epoch and position are
-  // what this object last wrote or read.
-  void lock(pq::Connection& connection) const;
+  // Opens a transaction and locks the row, in one round trip. Throws Error{kFenced} unless epoch
+  // and position are what this object last wrote or read; the transaction is then open.
+  void begin(pq::Connection& connection) const;
 
-  // Within a transaction, last: writes `mark`. Throws Error{kFenced} when no row matches.
-  void write(pq::Connection& connection, const CommitMark& mark);
-
-  // What the last write() wrote is committed. Without this call it is as if it never happened.
-  void committed(const Position& position) { known_.position = position; }
+  // Writes `mark` and commits, in one round trip. Throws Error{kFenced} when no row matches: then,
+  // and with everything that the server says to the position itself, nothing was committed. Throws
+  // Error{kInDoubt} when no answer came that tells. REQUIRES: begin() succeeded.
+  void commit(pq::Connection& connection, const CommitMark& mark);
 
  private:
+  void prepare(pq::Connection& connection) const;
   Error fenced(const std::string& why) const;
 
   const Options& options_;

@@ -56,9 +56,7 @@ pq::ConnectOptions PostgresSink::connect_options() const {
        // not go on scanning it when it has grown.
        {"enable_seqscan", "off"},
        {"enable_hashjoin", "off"},
-       {"enable_mergejoin", "off"},
-       // And no plan of ours takes long enough for compiling it to pay.
-       {"jit", "off"}});
+       {"enable_mergejoin", "off"}});
   return connect;
 }
 
@@ -159,9 +157,8 @@ std::string PostgresSink::place() {
 
 void PostgresSink::begin() {
   require_connection();
-  connection_->exec("BEGIN", "begin");
   in_transaction_ = true;
-  positions_.lock(*connection_);
+  positions_.begin(*connection_);
 }
 
 void PostgresSink::prepare_table(const SinkConfigPtr& table, MissingTable missing) {
@@ -396,25 +393,11 @@ void PostgresSink::commit(const CommitMark& mark) {
   if (any_in_source_order()) {
     connection_->exec("SET CONSTRAINTS ALL IMMEDIATE", "check deferred constraints");
   }
-  if (!broken(Break::kPositionOutsideTx)) {
-    positions_.write(*connection_, mark);
-  }
-  try {
-    const pq::Result result = connection_->exec("COMMIT", "commit");
-    HEADGATE_CHECK(std::string_view(PQcmdStatus(result.get())) == "COMMIT",
-                   "COMMIT of a failed transaction rolls it back");
-  } catch (const Error& error) {
-    if (error.kind() == ErrorKind::kTransient) {
-      // Also a server that says it is shutting down may have committed first.
-      throw Error{ErrorKind::kInDoubt, error.what(), error.hint()};
-    }
-    throw;
-  }
-  in_transaction_ = false;
   if (broken(Break::kPositionOutsideTx)) {
-    positions_.write(*connection_, mark);
+    connection_->exec("COMMIT; BEGIN", "commit");
   }
-  positions_.committed(mark.position);
+  positions_.commit(*connection_, mark);
+  in_transaction_ = false;
 }
 
 bool PostgresSink::any_in_source_order() const {
@@ -445,14 +428,15 @@ void PostgresSink::rollback() noexcept {
 void PostgresSink::flush() {
   require_connection();
   // Any synchronous commit flushes the log up to itself, and with it every earlier commit.
-  connection_->exec("BEGIN; SET LOCAL synchronous_commit = on", "flush");
   in_transaction_ = true;
-  positions_.lock(*connection_);
-  connection_->exec(fmt::format("UPDATE {}.headgate_positions SET updated_at = clock_timestamp() "
-                                "WHERE pipeline = $1 AND sink = $2",
-                                pq::quote_identifier(options_.own_schema)),
-                    {options_.pipeline, options_.name}, "flush");
-  connection_->exec("COMMIT", "flush");
+  positions_.begin(*connection_);
+  connection_->exec(fmt::format("SET LOCAL synchronous_commit = on; "
+                                "UPDATE {}.headgate_positions SET updated_at = clock_timestamp() "
+                                "WHERE pipeline = {} AND sink = {}; COMMIT",
+                                pq::quote_identifier(options_.own_schema),
+                                connection_->quote_literal(options_.pipeline),
+                                connection_->quote_literal(options_.name)),
+                    "flush");
   in_transaction_ = false;
 }
 

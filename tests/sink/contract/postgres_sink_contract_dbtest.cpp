@@ -27,8 +27,9 @@ using namespace std::string_literals;
 
 constexpr const char* kDatabase = "contract";
 
-// Messages of PostgreSQL's protocol: type, length, text.
-const std::string kCommit = "Q\0\0\0\x0b"s + "COMMIT\0"s;
+// The end of a query of PostgreSQL's protocol, behind the position; and a whole message of it:
+// type, length, text.
+const std::string kCommit = "; COMMIT\0"s;
 const std::string kCommitDone = "C\0\0\0\x0b"s + "COMMIT\0"s;
 
 demo::ThrowawayCluster& cluster() {
