@@ -103,10 +103,10 @@ void Connection::connect(const ConnectOptions& options) {
   lift_timeouts(options);
 }
 
-// What a role's or database's defaults might limit, and must not: our sessions are idle for long,
-// and a copy takes as long as it takes. And, where it is wanted, the server's side of
-// tcp_user_timeout: while an answer of its own is not acknowledged, keep-alives rest, and only this
-// ends a session whose peer is gone. (It would also end one that is slow to read what it asked
+// What a role's or database's defaults might limit or slow down, and must not: our sessions are
+// idle for long, and a copy takes as long as it takes. And, where it is wanted, the server's side
+// of tcp_user_timeout: while an answer of its own is not acknowledged, keep-alives rest, and only
+// this ends a session whose peer is gone. (It would also end one that is slow to read what it asked
 // for.) Each setting only where the server knows it.
 void Connection::lift_timeouts(const ConnectOptions& options) {
   if (options.replication) {
@@ -121,6 +121,9 @@ void Connection::lift_timeouts(const ConnectOptions& options) {
   if (options.ends_with_peer) {
     add(120000, "tcp_user_timeout", "30000");
   }
+  // None of our statements takes long enough for compiling it to pay: what the planner estimates
+  // for a look at the catalog can be far off.
+  add(110000, "jit", "off");
   add(140000, "idle_session_timeout", "0");
   add(170000, "transaction_timeout", "0");
   if (!settings.empty()) {
