@@ -14,6 +14,7 @@
 
 #include "base/clock.hpp"
 #include "db/pq/connection.hpp"
+#include "source/postgres/flood_gauge.hpp"
 #include "source/postgres/replication_message.hpp"
 #include "source/postgres/timeline.hpp"
 
@@ -65,7 +66,8 @@ class ReplicationStream {
   // receive().
   std::optional<ReplicationMessage> receive();
 
-  // Waits until something has arrived, be it a part of a message, or `deadline`; false then.
+  // Waits until something has arrived, be it a part of a message, or `deadline`; false then. While
+  // messages flood in, as only a backlog makes them, waits a moment for more of them.
   bool wait(TimePoint deadline, const Clock& clock);
 
   enum class Reply { kNotNeeded, kWanted };
@@ -82,8 +84,11 @@ class ReplicationStream {
     void operator()(char* buffer) const { PQfreemem(buffer); }
   };
 
+  bool arrives(Duration patience) const;
+
   pq::Connection connection_;
   std::string making_slot_;  // its name, for errors
+  FloodGauge flood_;
   std::unique_ptr<char, BufferDeleter> buffer_;
 };
 
