@@ -108,7 +108,8 @@ TEST_CASE(
   options.sink_settings = {{"fsync", "on"}, {"commit_delay", "100000"}, {"commit_siblings", "0"}};
   HalfOpen answering(options);
 
-  idle.setup().sink_gate().strike_at(Way::kToServer, "FOR UPDATE", Moment::kBefore,
+  // The position is locked by then, and the thousand rows below are about to be copied.
+  idle.setup().sink_gate().strike_at(Way::kToServer, "SAVEPOINT", Moment::kBefore,
                                      Strike::kBlackHole);
   answering.setup().sink_gate().strike_at(Way::kToServer, kCommit, Moment::kAfter,
                                           Strike::kBlackHole);
