@@ -228,6 +228,8 @@ bool ApplyStep::wants(const Transaction& transaction) const {
 // Fills batch_ with whole transactions that wait, or with the next portion of a large one. False
 // when nothing is there to apply.
 bool ApplyStep::take_batch() {
+  const std::size_t transactions_max =
+      std::min(options_.batch_transactions_max, driver_.batch_transactions_wanted());
   std::size_t bytes = 0;
   std::uint64_t skipped = 0;
   const auto fits = [&](const TransactionPtr& next, std::size_t cost) {
@@ -238,7 +240,7 @@ bool ApplyStep::take_batch() {
     // it, since only the source could bring that back after a failure.
     return next->portion == Portion::kWhole && next->purpose == batch_.back()->purpose &&
            !of_copy(*next) && batch_.back()->portion == Portion::kWhole &&
-           !transformer_.alters_tables(*next) && batch_.size() < options_.batch_transactions_max &&
+           !transformer_.alters_tables(*next) && batch_.size() < transactions_max &&
            bytes + cost <= options_.batch_bytes_max;
   };
   while (auto transaction = queue_.try_pop_if(fits)) {

@@ -25,9 +25,9 @@
 namespace headgate {
 
 struct ApplyOptions {
-  // One sink transaction holds at most this; less when less is waiting, one transaction when idle.
-  // A thousand is where measurements stopped gaining.
-  std::size_t batch_transactions_max = 1000;
+  // One sink transaction holds at most this, and at most what the driver wants; less when less is
+  // waiting, one transaction when idle.
+  std::size_t batch_transactions_max = 10000;
   std::size_t batch_bytes_max = std::size_t{8} * 1024 * 1024;
   // Where commits are not durable by themselves, how often they are made so.
   Duration flush_interval = std::chrono::seconds(1);

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -95,6 +96,9 @@ class SinkDriver {
   // Names the database that it writes to, so that a source in the same one is recognised; empty
   // when no source can be. REQUIRES: connect() succeeded.
   virtual std::string place() { return {}; }
+
+  // How many source transactions in one of the sink's are as many as pay, when so many wait.
+  virtual std::size_t batch_transactions_wanted() const { return 1000; }
 
   // Opens a transaction, locks the position row and checks that epoch and position are still what
   // this driver last wrote or read. Throws Error{kFenced} when they are not.

@@ -51,6 +51,17 @@ TEST_CASE("a batch holds at most so many transactions") {
   CHECK(lane.sink.commit_sizes() == Sizes{2, 2, 1});
 }
 
+TEST_CASE("a batch holds no more transactions than the sink wants") {
+  Lane lane;
+  lane.sink.transactions_wanted = 3;
+  lane.sink.start_at(position(100));
+  for (const std::uint64_t end : {110U, 120U, 130U, 140U}) {
+    lane.push(whole(end, kOrders));
+  }
+  lane.run_until_idle();
+  CHECK(lane.sink.commit_sizes() == Sizes{3, 1});
+}
+
 TEST_CASE("a batch holds at most so many bytes, and one larger transaction alone") {
   const std::size_t small = whole(110, kOrders)->memory_bytes();
   const TransactionPtr large = whole(140, kOrders, 200);

@@ -47,6 +47,7 @@ class FakeSink final : public SinkDriver {
 
   // Commits are durable at once, or after flush() only.
   bool durable_commits = true;
+  std::size_t transactions_wanted = 1000;  // in a batch
   // Every call that may throw, in order.
   std::vector<Call> calls;
 
@@ -84,6 +85,7 @@ class FakeSink final : public SinkDriver {
 
   SinkPosition check(Findings& findings) override;
   SinkPosition connect() override;
+  std::size_t batch_transactions_wanted() const override { return transactions_wanted; }
   void begin() override;
   void prepare_table(const SinkConfigPtr& table, MissingTable missing) override;
   void prepare_copy(const SinkConfig& table, ExistingRows existing) override;

@@ -43,6 +43,9 @@ class SqliteSink final : public SinkDriver {
 
   SinkPosition check(Findings& findings) override;
   SinkPosition connect() override;
+  // Sorted by key, more rows share a page of the file: measured with random keys, 10,000 rather
+  // than 1,000 transactions save a tenth to a third of the time.
+  std::size_t batch_transactions_wanted() const override { return 10000; }
   void begin() override;
   void prepare_table(const SinkConfigPtr& table, MissingTable missing) override;
   TableRecords known_tables() override;
