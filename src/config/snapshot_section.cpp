@@ -8,14 +8,14 @@ void read_snapshot(const Section& root, Config& config) {
   config.snapshot.mode = snapshot.choice("mode", "initial", {"initial", "never"}) == "initial"
                              ? SnapshotMode::kInitial
                              : SnapshotMode::kNever;
-  if (config.sqlserver && config.snapshot.mode != SnapshotMode::kNever) {
-    snapshot.fail("mode", "initial is not available for a sqlserver source in this version",
-                  "snapshot: { mode: never } begins with what is captured from now on");
-  }
   config.snapshot.existing =
       snapshot.choice("existing", config.snapshot.existing, {"keep", "replace", "refuse"});
 
   config.snapshot.in_chunks = snapshot.choice("method", "chunks", {"chunks", "bulk"}) == "chunks";
+  if (config.sqlserver && config.snapshot.mode == SnapshotMode::kInitial &&
+      !config.snapshot.in_chunks) {
+    snapshot.fail("method", "bulk applies to postgres sources only", "leave the key out");
+  }
   config.snapshot.copy.chunk_rows =
       snapshot.number("chunk_rows", config.snapshot.copy.chunk_rows, {1, 100'000'000});
   config.snapshot.copy.bytes_per_second_max =

@@ -37,6 +37,7 @@ class CdcCapturer final : public Capturer {
   CaptureResult fetch(const FetchLimits& limits, TimePoint deadline) override;
   // The server cleans up on its own schedule; how near that is depends on this.
   void acknowledge(const Position& durable) override { durable_ = durable.lsn; }
+  LSN handed_over() const override { return ready_.empty() ? ready_to_ : handed_over_; }
   void keep_alive() override {}  // nothing is open between two statements
   void stop() noexcept override;
 

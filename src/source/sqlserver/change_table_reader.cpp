@@ -14,8 +14,8 @@ std::string literal(const LSN& lsn) {
   return lsn.to_hex();
 }
 
-// What stands behind FROM. By functions: all rows from the commit `first` to `last`, the old ones
-// of updates among them; the server checks that the instance has all of that range.
+}  // namespace
+
 std::string rows_of(const CaptureInstance& instance, QueryMode mode, const LSN& first,
                     const LSN& last) {
   return mode == QueryMode::kDirect ? "[cdc]." + quoted(instance.name + "_CT")
@@ -23,8 +23,6 @@ std::string rows_of(const CaptureInstance& instance, QueryMode mode, const LSN& 
                                                   quoted("fn_cdc_get_all_changes_" + instance.name),
                                                   literal(first), literal(last));
 }
-
-}  // namespace
 
 bool has_new_rows(odbc::Connection& connection, const CaptureInstance& instance, QueryMode mode,
                   const LSN& first, const LSN& last) {

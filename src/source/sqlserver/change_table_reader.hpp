@@ -14,6 +14,12 @@
 
 namespace headgate::source::sqlserver {
 
+// What stands behind FROM to read the instance's changes. By functions: all rows from the commit
+// `first` to `last`, the old ones of updates among them; the server checks that the instance has
+// all of that range. Directly: the change table, whatever the range.
+std::string rows_of(const CaptureInstance& instance, QueryMode mode, const LSN& first,
+                    const LSN& last);
+
 // Whether the instance has rows of inserts or updates committed from `first` to `last`, both
 // included. REQUIRES: it reaches back to `first`, and `last` is captured.
 bool has_new_rows(odbc::Connection& connection, const CaptureInstance& instance, QueryMode mode,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "pipeline/snapshot_capturer.hpp"
 
 namespace headgate::source::sqlserver {
 
@@ -63,6 +64,9 @@ struct Options {
 
   // The rows that are there already are copied first, which needs more rights than following does.
   bool copy_rows = false;
+  // Its chunks. A copy point comes only when the capture process has read the log to its end, which
+  // it does every five seconds unless told otherwise; so it is made good use of.
+  CopyOptions chunks{50'000, std::chrono::seconds(5), std::chrono::seconds(30), 0};
 
   // What pending transactions may take in memory, and where the rest of them goes.
   std::size_t gate_bytes_max = std::size_t{64} * 1024 * 1024;

@@ -6,31 +6,13 @@
 
 #include "base/check.hpp"
 #include "base/error.hpp"
-#include "core/float_text.hpp"
+#include "source/sqlserver/fetched_value.hpp"
 
 namespace headgate::source::sqlserver {
 namespace {
 
 // In front of the captured columns: commit, command_id, seqval, operation, update_mask.
 constexpr std::size_t kMetadataColumns = 5;
-
-std::string value_of(odbc::Statement& rows, std::size_t place, const CapturedColumn& column) {
-  switch (column.mapping.fetch) {
-    case odbc::FetchAs::kInteger:
-      return normalised(column.mapping, std::to_string(rows.integer(place)));
-    case odbc::FetchAs::kFloat: {
-      const double number = rows.real(place);
-      return column.type.name == "real" ? float_text(static_cast<float>(number))
-                                        : float_text(number);
-    }
-    case odbc::FetchAs::kPrinted:
-      return normalised(column.mapping, rows.text(place));
-    case odbc::FetchAs::kText:
-    case odbc::FetchAs::kBytes:
-      return rows.text(place);
-  }
-  return {};
-}
 
 ChangeRows read_rows(odbc::Statement& rows, const CaptureInstance& instance,
                      const std::string& sql) {
@@ -64,7 +46,7 @@ ChangeRows read_rows(odbc::Statement& rows, const CaptureInstance& instance,
       if (rows.is_null(place)) {
         row.values.emplace_back();
       } else {
-        row.values.emplace_back(value_of(rows, place, instance.columns[i]));
+        row.values.emplace_back(fetched_value(rows, place, instance.columns[i]));
       }
     }
   }

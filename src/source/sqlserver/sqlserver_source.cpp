@@ -9,6 +9,13 @@ LSN SqlServerSource::current_end() {
   return captured_to(session_.connection()).value_or(LSN{});
 }
 
+Capturer& SqlServerSource::snapshot() {
+  if (session_.options().copy_rows) {
+    return chunks_;
+  }
+  return start_;
+}
+
 // Never connects: what is being read stands on the connection that is there, and a lost one is the
 // stream's to notice.
 SourceHealth SqlServerSource::health() {

@@ -4,8 +4,10 @@
 
 #include "base/log.hpp"
 #include "pipeline/capturer.hpp"
+#include "pipeline/snapshot_capturer.hpp"
 #include "source/sqlserver/capture_health.hpp"
 #include "source/sqlserver/cdc_capturer.hpp"
+#include "source/sqlserver/chunk_reader.hpp"
 #include "source/sqlserver/options.hpp"
 #include "source/sqlserver/session.hpp"
 #include "source/sqlserver/start_here.hpp"
@@ -19,6 +21,8 @@ class SqlServerSource final : public Source {
       : session_(std::move(options), log),
         cdc_(session_, clock, log),
         start_(session_, clock),
+        chunk_reader_(session_, clock, log),
+        chunks_(chunk_reader_, cdc_, clock, session_.options().chunks, log),
         watch_(session_.options(), clock, log) {}
 
   Findings check(const std::vector<SinkStand>& sinks) override { return session_.check(sinks); }
@@ -28,13 +32,15 @@ class SqlServerSource final : public Source {
   bool captures(const TableName& table) const override { return session_.filter().matches(table); }
   LSN current_end() override;
   Capturer& cdc() override { return cdc_; }
-  Capturer& snapshot() override { return start_; }
+  Capturer& snapshot() override;
   SourceHealth health() override;
 
  private:
   Session session_;
   CdcCapturer cdc_;
   StartHere start_;
+  ChunkReader chunk_reader_;
+  SnapshotCapturer chunks_;
   CaptureHealth watch_;
 };
 

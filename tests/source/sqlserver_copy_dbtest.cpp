@@ -1,0 +1,406 @@
+// Copy points of a SQL Server source, against the double, through FreeTDS's real driver: the rows
+// that are read at a point are those of its position, whatever was committed while it was made.
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <catch2/catch.hpp>
+#include <fmt/format.h>
+
+#include "base/clock.hpp"
+#include "base/error.hpp"
+#include "core/value_text.hpp"
+#include "source/sqlserver/chunk_reader.hpp"
+#include "support/random_seed.hpp"
+#include "support/sqlserver_double/sqlserver_double.hpp"
+
+namespace headgate::source::sqlserver {
+namespace {
+
+using namespace std::chrono_literals;
+using test::SqlServerDouble;
+
+using Lines = std::vector<std::string>;
+
+// A database whose changes are captured when the test says so, and a reader of its copy points.
+class Copying {
+ public:
+  explicit Copying(QueryMode mode = QueryMode::kDirect) {
+    server.set_capture(test::CaptureMode::kManual);
+    server.execute("EXEC sys.sp_cdc_enable_db");
+    create("CREATE TABLE dbo.t (id int NOT NULL PRIMARY KEY, n int NULL, body nvarchar(max) NULL)",
+           "t");
+    server.capture();
+    server.write_idle_row();
+    options.connection_string = server.connection_string(HEADGATE_TDSODBC);
+    options.tables = {"dbo.*"};
+    options.query_mode = mode;
+    options.copy_rows = true;
+  }
+
+  void create(const std::string& table, const std::string& name) {
+    server.execute(table);
+    server.execute("EXEC sys.sp_cdc_enable_table @source_schema = N'dbo', @source_name = N'" +
+                   name + "', @role_name = NULL");
+  }
+
+  void open() {
+    session = std::make_unique<Session>(options, make_logger("test"));
+    session->prepare({});
+    reader = std::make_unique<ChunkReader>(*session, clock, make_logger("test"));
+  }
+
+  // Pins the view: nothing is captured behind it yet.
+  void pin() {
+    reader->request_point();
+    REQUIRE(!reader->point(clock.now()));
+  }
+  // Everything that is committed by now is captured, and the log's end was seen.
+  Position capture_all() {
+    server.capture();
+    server.write_idle_row();
+    const auto point = reader->point(clock.now() + 20s);
+    REQUIRE(point.has_value());
+    return *point;
+  }
+
+  CopyTable table(const std::string& name) {
+    for (const CopyTable& candidate : reader->tables(nullptr)) {
+      if (candidate.schema->name.table == name) {
+        return candidate;
+      }
+    }
+    FAIL("no table " << name);
+    return {};
+  }
+
+  // The rows of the chunk that was begun, sorted: "1,one,NULL".
+  Lines rows(const CopyTable& table, std::size_t bytes_max = 1 << 20) {
+    Lines lines;
+    bool end = false;
+    while (!end) {
+      Transaction portion("copy", LSN{}, clock.wall_now());
+      end = reader->read(portion, bytes_max, clock.now() + 10s).end;
+      for (const Change& change : portion.changes()) {
+        std::string line;
+        for (std::size_t i = 0; i < change.data.size(); ++i) {
+          line += i == 0 ? "" : ",";
+          line += change.data[i].is_null() ? "NULL"
+                                           : value_text(table.schema->columns[i], change.data[i]);
+        }
+        lines.push_back(line);
+      }
+    }
+    std::sort(lines.begin(), lines.end());
+    return lines;
+  }
+
+  Lines all(const std::string& name) {
+    const CopyTable found = table(name);
+    REQUIRE(reader->begin_chunk(found, {}, 1000));
+    return rows(found);
+  }
+
+  // Every chunk of the table, one after the other, and how many rows each had.
+  Lines in_chunks(const std::string& name, std::size_t rows_max, std::vector<std::size_t>& sizes) {
+    const CopyTable found = table(name);
+    Lines lines;
+    std::optional<KeyText> cursor = KeyText{};
+    while (cursor) {
+      REQUIRE(reader->begin_chunk(found, *cursor, rows_max));
+      const Lines chunk = rows(found);
+      sizes.push_back(chunk.size());
+      lines.insert(lines.end(), chunk.begin(), chunk.end());
+      cursor = reader->next_cursor();
+    }
+    std::sort(lines.begin(), lines.end());
+    return lines;
+  }
+
+  SqlServerDouble server;
+  SystemClock clock;
+  Options options;
+  std::unique_ptr<Session> session;
+  std::unique_ptr<ChunkReader> reader;
+};
+
+// Changes before the view and not captured yet, changes behind it that are captured with the point,
+// and one that comes too late for it. The same by both ways to read changes.
+TEST_CASE("rows at a point are those of its position, whatever was committed while it was made") {
+  const QueryMode mode = GENERATE(QueryMode::kDirect, QueryMode::kFunctions);
+  Copying copying(mode);
+  copying.server.execute(
+      "INSERT INTO dbo.t VALUES (1, 1, N'a'), (2, 2, N'b'), (3, 3, N'c'), (4, 4, N'd'), "
+      "(5, 5, N'e')");
+  copying.server.capture();
+  copying.open();
+  copying.server.execute("INSERT INTO dbo.t VALUES (6, 6, NULL)");
+  copying.server.execute("DELETE FROM dbo.t WHERE id = 5");
+  copying.pin();
+  copying.server.execute("UPDATE dbo.t SET n = 10 WHERE id = 1");
+  copying.server.execute("UPDATE dbo.t SET n = 11 WHERE id = 1");
+  copying.server.execute("DELETE FROM dbo.t WHERE id = 2");
+  copying.server.execute("INSERT INTO dbo.t VALUES (7, 7, N'g')");
+  copying.server.execute("DELETE FROM dbo.t WHERE id = 3");
+  copying.server.execute("INSERT INTO dbo.t VALUES (3, 33, N'cc')");
+  copying.server.execute("UPDATE dbo.t SET body = NULL WHERE id = 4");
+  const Position point = copying.capture_all();
+  CHECK(point.lsn == LSN::from_bytes(copying.server.max_lsn()));
+  copying.server.execute("UPDATE dbo.t SET n = 99");
+  CHECK(copying.all("t") == Lines{"1,11,a", "3,33,cc", "4,4,NULL", "6,6,NULL", "7,7,g"});
+}
+
+TEST_CASE("a value that an update did not record is the one that was read, or the one before it") {
+  Copying copying;
+  copying.server.change_traits(
+      [](test::sqlserver::ServerTraits& traits) { traits.unchanged_large_values_kept = false; });
+  copying.server.execute("INSERT INTO dbo.t VALUES (1, 1, N'read'), (2, 2, N'old')");
+  copying.server.capture();
+  copying.open();
+  copying.pin();
+  copying.server.execute("UPDATE dbo.t SET n = 10 WHERE id = 1");
+  copying.server.execute("UPDATE dbo.t SET body = N'new' WHERE id = 2");
+  copying.server.execute("UPDATE dbo.t SET n = 20 WHERE id = 2");
+  copying.capture_all();
+  CHECK(copying.all("t") == Lines{"1,10,read", "2,20,new"});
+}
+
+TEST_CASE("a row that was moved with values that only its old place has waits for the next point") {
+  Copying copying;
+  copying.server.change_traits([](test::sqlserver::ServerTraits& traits) {
+    traits.unchanged_large_values_kept = false;
+    traits.key_updates = test::sqlserver::KeyUpdateShape::kUpdatePair;
+  });
+  copying.server.execute("INSERT INTO dbo.t VALUES (1, 1, N'moves')");
+  copying.server.capture();
+  copying.open();
+  copying.pin();
+  copying.server.execute("UPDATE dbo.t SET id = 5 WHERE id = 1");
+  copying.capture_all();
+  CHECK(!copying.reader->begin_chunk(copying.table("t"), {}, 1000));
+
+  copying.pin();
+  copying.capture_all();
+  CHECK(copying.all("t") == Lines{"5,1,moves"});
+}
+
+TEST_CASE("a point waits until everything that its view shows is captured") {
+  Copying copying;
+  copying.open();
+  copying.server.execute("INSERT INTO dbo.t VALUES (1, 1, NULL)");
+  copying.pin();
+  copying.server.execute("INSERT INTO dbo.t VALUES (2, 2, NULL)");
+  CHECK(!copying.reader->point(copying.clock.now() + 300ms));
+  copying.server.capture(1);
+  CHECK(!copying.reader->point(copying.clock.now() + 300ms));  // behind the view's own commit
+  copying.server.capture(1);
+  REQUIRE(copying.reader->point(copying.clock.now() + 20s));  // a commit behind the savepoint
+  CHECK(copying.all("t") == Lines{"1,1,NULL", "2,2,NULL"});
+}
+
+TEST_CASE("nothing needs to be committed for a point where a scan finds the log read to its end") {
+  Copying copying;
+  copying.server.execute("INSERT INTO dbo.t VALUES (1, 1, NULL)");
+  copying.server.capture();
+  copying.server.capture();  // an empty scan from before the view
+  copying.open();
+  copying.pin();
+  CHECK(!copying.reader->point(copying.clock.now() + 300ms));
+  copying.server.capture();
+  const auto point = copying.reader->point(copying.clock.now() + 20s);
+  REQUIRE(point);
+  CHECK(point->lsn == LSN::from_bytes(copying.server.max_lsn()));
+  CHECK(copying.all("t") == Lines{"1,1,NULL"});
+}
+
+TEST_CASE("a table without a key is read where nothing of it changes") {
+  Copying copying;
+  copying.create("CREATE TABLE dbo.loose (a int NULL, b varchar(10) NULL)", "loose");
+  copying.server.execute("INSERT INTO dbo.loose VALUES (1, 'x'), (1, 'x'), (NULL, NULL)");
+  copying.server.capture();
+  copying.open();
+  copying.pin();
+  copying.server.execute("INSERT INTO dbo.loose VALUES (2, 'y')");
+  copying.capture_all();
+  CHECK(!copying.reader->begin_chunk(copying.table("loose"), {}, 1));
+
+  copying.pin();
+  copying.capture_all();
+  CHECK(copying.all("loose") == Lines{"1,x", "1,x", "2,y", "NULL,NULL"});
+  CHECK(!copying.reader->next_cursor());
+}
+
+TEST_CASE("a table that was enabled behind the view is read at a later point") {
+  Copying copying;
+  copying.server.execute("CREATE TABLE dbo.young (id int NOT NULL PRIMARY KEY)");
+  copying.server.execute("INSERT INTO dbo.young VALUES (1), (2)");
+  copying.open();
+  copying.pin();
+  copying.server.execute("DELETE FROM dbo.young WHERE id = 1");  // nobody captures that
+  copying.server.execute(
+      "EXEC sys.sp_cdc_enable_table @source_schema = N'dbo', @source_name = N'young', @role_name = "
+      "NULL");
+  copying.capture_all();
+  CHECK(!copying.reader->begin_chunk(copying.table("young"), {}, 1000));
+
+  copying.pin();
+  copying.capture_all();
+  CHECK(copying.all("young") == Lines{"2"});
+}
+
+// Each type as the second part of a key, with values that its text, its bytes or its order may
+// betray; chunks of two rows, so that a cursor is taken from nearly every row.
+TEST_CASE("chunks of any key are the whole table, each row once") {
+  struct Key {
+    const char* type;
+    std::vector<std::string> values;
+  };
+  const std::vector<Key> keys{
+      {"bigint", {"-9223372036854775808", "-1", "0", "9223372036854775807"}},
+      {"bit", {"0", "1"}},
+      {"decimal(20,3)", {"-0.001", "0", "0.5", "12345678901234567.891"}},
+      {"money", {"-0.5", "0.0001", "922337203685477.5807"}},
+      {"varchar(20)", {"''", "'a'", "'B'", "'it''s'", "'\xC3\xA9'", "'z '"}},
+      {"nvarchar(20)", {"N''", "N'a'", "N'B'", "N'\xE6\x97\xA5'", "N'z'"}},
+      {"char(5)", {"'a'", "'ab'", "'b'"}},
+      {"uniqueidentifier",
+       {"'00000000-0000-0000-0000-010000000000'", "'FF000000-0000-0000-0000-000000000000'",
+        "'00000000-0000-0000-0001-000000000000'", "'00000000-FF00-0000-0000-000000000001'"}},
+      {"datetime", {"'2024-02-29T23:59:59.997'", "'2024-03-01T00:00:00.003'", "'1753-01-01'"}},
+      {"datetime2(7)", {"'2024-02-29 23:59:59.9999999'", "'0001-01-01'", "'9999-12-31'"}},
+      {"date", {"'0001-01-01'", "'2024-02-03'", "'2024-03-02'"}},
+      {"varbinary(4)", {"0x", "0x00", "0x0001", "0xFF", "0x5C78"}},
+      {"float", {"-1.5", "0.1", "1e300"}},
+  };
+  Copying copying;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const std::string name = fmt::format("k{}", i);
+    copying.create(fmt::format("CREATE TABLE dbo.{} (k {} NOT NULL, a int NOT NULL, v int NULL, "
+                               "PRIMARY KEY (a, k))",
+                               name, keys[i].type),
+                   name);
+    for (int a = 0; a < 2; ++a) {
+      for (std::size_t v = 0; v < keys[i].values.size(); ++v) {
+        copying.server.execute(
+            fmt::format("INSERT INTO dbo.{} VALUES ({}, {}, {})", name, keys[i].values[v], a, v));
+      }
+    }
+  }
+  copying.server.capture();
+  copying.open();
+  copying.pin();
+  copying.capture_all();
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    INFO(keys[i].type);
+    const std::string name = fmt::format("k{}", i);
+    const Lines whole = copying.all(name);
+    CHECK(whole.size() == 2 * keys[i].values.size());
+    std::vector<std::size_t> sizes;
+    CHECK(copying.in_chunks(name, 2, sizes) == whole);
+    const bool whole_at_once = std::string(keys[i].type) == "float";
+    CHECK(sizes.size() == (whole_at_once ? 1 : keys[i].values.size() + 1));
+
+    // Rows by their keys, one of which is not there.
+    const CopyTable table = copying.table(name);
+    std::vector<KeyText> wanted;
+    for (const std::string& line : whole) {
+      const std::size_t first = line.rfind(',');
+      const std::size_t second = line.rfind(',', first - 1);
+      wanted.push_back({line.substr(second + 1, first - second - 1), line.substr(0, second)});
+    }
+    wanted.erase(wanted.begin() + 1, wanted.end() - 1);
+    wanted.push_back({"77", wanted.front()[1]});
+    REQUIRE(copying.reader->begin_rows(table, wanted));
+    CHECK(copying.rows(table) == Lines{whole.front(), whole.back()});
+  }
+}
+
+// One transaction after the other, some before the view, some behind it, and points that come when
+// they come: the rows of a point's chunks are the table as it was at the point.
+TEST_CASE("chunks under random changes are the table at the point") {
+  const std::uint64_t seed = test::random_seed("sqlserver_copy");
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  const auto any = [&](int below) {
+    return std::uniform_int_distribution<int>(0, below - 1)(random);
+  };
+  Copying copying;
+  copying.server.change_traits([&](test::sqlserver::ServerTraits& traits) {
+    traits.key_updates = any(2) == 0 ? test::sqlserver::KeyUpdateShape::kUpdatePair
+                                     : test::sqlserver::KeyUpdateShape::kDeleteInsert;
+    traits.unchanged_large_values_kept = any(2) == 0;
+  });
+  int moves = 0;
+  const auto change = [&] {
+    const int id = any(40);
+    switch (any(5)) {
+      case 0:
+        copying.server.execute(fmt::format("DELETE FROM dbo.t WHERE id = {}", id));
+        break;
+      case 1:
+        copying.server.execute(
+            fmt::format("UPDATE dbo.t SET n = n + 1 WHERE id BETWEEN {} AND {}", id, id + 3));
+        break;
+      case 2:  // another text each time, so that it is recorded
+        copying.server.execute(
+            fmt::format("IF NOT EXISTS (SELECT 1 FROM dbo.t WHERE id = {0}) UPDATE dbo.t SET id = "
+                        "{0}, body = N'moved {2}' WHERE id = {1}",
+                        any(40), id, ++moves));
+        break;
+      case 3:
+        copying.server.execute(
+            fmt::format("UPDATE dbo.t SET body = N'{}' WHERE id = {}", any(1000), id));
+        break;
+      default:
+        copying.server.execute(
+            fmt::format("IF NOT EXISTS (SELECT 1 FROM dbo.t WHERE id = {0}) INSERT INTO dbo.t "
+                        "VALUES ({0}, 0, N'in')",
+                        id));
+    }
+  };
+  for (int i = 0; i < 60; ++i) {
+    change();
+  }
+  copying.server.capture();
+  copying.open();
+  int read = 0;
+  for (int round = 0; round < 12; ++round) {
+    for (int i = any(10); i > 0; --i) {
+      change();
+    }
+    copying.pin();
+    for (int i = any(20); i > 0; --i) {
+      change();
+    }
+    copying.capture_all();
+    Lines expected;
+    const auto now = copying.server.execute(
+        "SELECT CONVERT(varchar(10), id), CONVERT(varchar(10), n), body FROM dbo.t");
+    for (const auto& row : now.back().rows) {
+      expected.push_back(row[0] + "," + row[1] + "," + row[2]);
+    }
+    std::sort(expected.begin(), expected.end());
+    for (int i = any(5); i > 0; --i) {
+      change();  // behind the point
+    }
+    std::vector<std::size_t> sizes;
+    CHECK(copying.in_chunks("t", static_cast<std::size_t>(1 + any(7)), sizes) == expected);
+    ++read;
+  }
+  CHECK(read == 12);
+}
+
+TEST_CASE("the LSN that management views show as a number is the change tables' one") {
+  CHECK(lsn_of_decimal("39000000188800003").to_string() == "00000027:00000760:0003");
+  CHECK(lsn_of_decimal("4294967295429496729565535").to_string() == "ffffffff:ffffffff:ffff");
+  CHECK(lsn_of_decimal("7").to_string() == "00000000:00000000:0007");
+  CHECK_THROWS_AS(lsn_of_decimal("39.5"), Error);
+  CHECK_THROWS_AS(lsn_of_decimal(""), Error);
+}
+
+}  // namespace
+}  // namespace headgate::source::sqlserver
