@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -38,6 +39,16 @@ class CopySource {
 
   // The point that was asked for, once the source has it; waits for it until `deadline`.
   virtual std::optional<Position> point(TimePoint deadline) = 0;
+
+  // What a point that was asked for waits for, in words for the log, and whether the stream must
+  // wait with it, since it would pass the point before that is known. Otherwise a point is never
+  // before what was captured when it came, so the stream goes on until then.
+  struct Waiting {
+    bool holds_stream = true;
+    std::string_view reason;
+    std::string_view remedy;
+  };
+  virtual Waiting waiting() const = 0;
 
   // The captured tables at the point, or as they are now where there is none; with `only` those of
   // them that have one of these ids.

@@ -132,30 +132,40 @@ void SnapshotCapturer::read(const FetchLimits& limits, TimePoint deadline, Captu
   }
   look_for_point(std::min(deadline, clock_.now() + kPointLook));
   if (point_asked_ && !point_) {
-    keep_alive();  // what is committed now may be behind the point
     give_point_up_when_late();
-    return;
+    if (source_.waiting().holds_stream) {
+      keep_alive();  // what is committed now may be behind the point
+      return;
+    }
   }
   stream(limits, std::min(deadline, clock_.now() + kPointLook), result);
 }
 
 // The stream must not pass a point that is not known yet. So it waits, but never for long: then it
-// goes on for a while before the next attempt.
+// goes on for a while before the next attempt. Where it need not wait, what the source keeps for
+// the sake of the point should not grow for ever.
 void SnapshotCapturer::give_point_up_when_late() {
+  if (paused_) {
+    give_point_up();
+    return;
+  }
   const Duration waited = clock_.now() - point_asked_at_;
   if (waited < options_.point_wait_max) {
     return;
   }
-  source_.close();
-  point_asked_ = false;
-  next_point_ = clock_.now() + 4 * waited;
+  const CopySource::Waiting waiting = source_.waiting();
+  give_point_up();
+  next_point_ = clock_.now() + (waiting.holds_stream ? 4 * waited : waited / 4);
   if (!late_points_told_) {
     late_points_told_ = true;
-    log_->warn(
-        "the copy waits: at no moment so far had all transactions ended that were open when it "
-        "asked for a copy point; changes go on meanwhile remedy=\"{}\"",
-        "end long or idle transactions at the source");
+    log_->warn("the copy waits: {}; changes go on meanwhile remedy=\"{}\"", waiting.reason,
+               waiting.remedy);
   }
+}
+
+void SnapshotCapturer::give_point_up() {
+  source_.close();
+  point_asked_ = false;
 }
 
 // A first copy begins at its first point, also while other sinks stream: at no earlier position
@@ -232,6 +242,9 @@ void SnapshotCapturer::look_for_point(TimePoint deadline) {
     past_point_ = false;
     round_began_ = {};
     late_points_told_ = false;
+    if (!source_.waiting().holds_stream) {
+      point_asked_at_ = clock_.now();  // the round's beginning for the stream: end_round()
+    }
   }
 }
 

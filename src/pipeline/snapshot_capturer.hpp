@@ -23,7 +23,8 @@ struct CopyOptions {
   // The stream stands still while rows of one copy point are read: no longer than this, but for one
   // chunk.
   Duration round_max = std::chrono::seconds(1);
-  // The stream also waits for a point, so that it does not pass it: no longer than this at a time.
+  // A point that was asked for is given up after this. On some sources the stream waits for it,
+  // too.
   Duration point_wait_max = std::chrono::seconds(2);
   // Of the rows as they are held in memory; 0: as fast as it goes.
   std::uint64_t bytes_per_second_max = 0;
@@ -33,7 +34,7 @@ struct CopyOptions {
 // position whose state its rows are:
 //
 //   1. It asks the source for a copy point, a position with a view of the database at it, and lets
-//      the stream wait until the point is known.
+//      the stream wait until the point is known, where it could pass it.
 //   2. It hands over the stream's transactions at or before the point.
 //   3. It reads chunks in that view and hands each over as a transaction at the point.
 //   4. It lets the stream go on for a while, and begins again.
@@ -83,6 +84,7 @@ class SnapshotCapturer final : public Capturer {
   static void start_over(Table& table);
   void look_for_point(TimePoint deadline);
   void give_point_up_when_late();
+  void give_point_up();
   bool at_point() const;
   bool too_fast() const;
   bool begin_chunk(CaptureResult& result);

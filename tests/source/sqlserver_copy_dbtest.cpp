@@ -40,6 +40,7 @@ class Copying {
     options.tables = {"dbo.*"};
     options.query_mode = mode;
     options.copy_rows = true;
+    options.commit_settles = 0s;
   }
 
   void create(const std::string& table, const std::string& name) {
@@ -181,7 +182,11 @@ TEST_CASE("a row that was moved with values that only its old place has waits fo
   copying.pin();
   copying.server.execute("UPDATE dbo.t SET id = 5 WHERE id = 1");
   copying.capture_all();
-  CHECK(!copying.reader->begin_chunk(copying.table("t"), {}, 1000));
+  // As far as the changes tell: the old place is empty.
+  REQUIRE(copying.reader->begin_chunk(copying.table("t"), {}, 1000));
+  CHECK(copying.rows(copying.table("t")).empty());
+  REQUIRE(copying.reader->next_cursor() == KeyText{"1"});
+  CHECK(!copying.reader->begin_chunk(copying.table("t"), {"1"}, 1000));
 
   copying.pin();
   copying.capture_all();
@@ -215,6 +220,209 @@ TEST_CASE("nothing needs to be committed for a point where a scan finds the log 
   REQUIRE(point);
   CHECK(point->lsn == LSN::from_bytes(copying.server.max_lsn()));
   CHECK(copying.all("t") == Lines{"1,1,NULL"});
+}
+
+// What else is committed and captured in the moments while a point is made, before each of its
+// statements.
+TEST_CASE("changes between a point's own statements are in its rows") {
+  Copying copying;
+  copying.server.execute("INSERT INTO dbo.t VALUES (1, 0, NULL), (2, 0, NULL), (3, 0, NULL)");
+  copying.server.capture();
+  copying.open();
+  int id = 0;
+  for (const char* statement :
+       {"MAX\\(start_lsn\\)", "BEGIN TRANSACTION", "SAVE TRANSACTION", "savepoint_lsn",
+        "dm_cdc_log_scan_sessions", "empty_scan_count >"}) {
+    test::sqlserver::Fault fault;
+    fault.pattern = statement;
+    fault.before = [&copying, change = ++id] {
+      copying.server.execute(fmt::format("INSERT INTO dbo.t VALUES ({}, 0, NULL)", 10 + change));
+      copying.server.execute(fmt::format("DELETE FROM dbo.t WHERE id = {}", change));
+      copying.server.execute("UPDATE dbo.t SET n = n + 1");
+      copying.server.capture();
+    };
+    copying.server.faults().add(fault);
+  }
+  copying.reader->request_point();
+  REQUIRE(copying.reader->point(copying.clock.now() + 20s));
+  copying.capture_all();
+  CHECK(id == 6);
+  // As the stream has them, up to the point.
+  const Lines at_point = copying.all("t");
+  const std::string point = LSN(copying.reader->point(copying.clock.now())->lsn).to_hex();
+  std::vector<std::vector<std::string>> rows;
+  Lines expected;
+  const auto now = copying.server.execute(fmt::format(
+      "SELECT CONVERT(varchar(10), c.id), CONVERT(varchar(10), c.n) FROM cdc.dbo_t_CT c WHERE "
+      "c.[__$start_lsn] <= {0} AND c.[__$operation] IN (2, 4) AND NOT EXISTS (SELECT 1 FROM "
+      "cdc.dbo_t_CT d WHERE d.id = c.id AND d.[__$start_lsn] <= {0} AND d.[__$start_lsn] > "
+      "c.[__$start_lsn])",
+      point));
+  for (const auto& row : now.back().rows) {
+    expected.push_back(row[0] + "," + row[1] + ",NULL");
+  }
+  std::sort(expected.begin(), expected.end());
+  CHECK(at_point == expected);
+}
+
+TEST_CASE("consecutive empty scans count, whichever of their times the server shows") {
+  Copying copying;
+  copying.server.change_traits(
+      [](test::sqlserver::ServerTraits& traits) { traits.empty_scans_keep_first_start = true; });
+  copying.server.execute("INSERT INTO dbo.t VALUES (1, 1, NULL)");
+  copying.server.capture();
+  copying.server.capture();  // the first empty one, from before the view
+  copying.open();
+  copying.pin();
+  copying.server.capture();  // may have begun before the view
+  CHECK(!copying.reader->point(copying.clock.now() + 300ms));
+  copying.server.capture();
+  CHECK(copying.reader->point(copying.clock.now() + 20s));
+  CHECK(copying.all("t") == Lines{"1,1,NULL"});
+}
+
+TEST_CASE("in an availability group an empty scan is not the log's end, a commit is") {
+  Copying copying;
+  copying.server.change_traits(
+      [](test::sqlserver::ServerTraits& traits) { traits.in_availability_group = true; });
+  copying.open();
+  copying.pin();
+  copying.server.capture();
+  copying.server.capture();
+  copying.server.capture();
+  CHECK(!copying.reader->point(copying.clock.now() + 300ms));
+  copying.server.write_idle_row();
+  CHECK(copying.reader->point(copying.clock.now() + 20s));
+}
+
+TEST_CASE("a point waits until commits that were captured are seen by every new snapshot") {
+  Copying copying;
+  copying.options.commit_settles = 300ms;
+  copying.open();
+  copying.reader->request_point();
+  CHECK(!copying.reader->point(copying.clock.now()));
+  CHECK(copying.server.count_statements("SAVE TRANSACTION") == 0);
+  copying.server.capture();
+  const TimePoint asked = copying.clock.now();
+  CHECK(!copying.reader->point(asked + 400ms));
+  CHECK(copying.server.count_statements("SAVE TRANSACTION") == 1);
+  copying.capture_all();
+}
+
+TEST_CASE("rows changed hundreds of times beside their own chunk are as after the last change") {
+  const QueryMode mode = GENERATE(QueryMode::kDirect, QueryMode::kFunctions);
+  Copying copying(mode);
+  copying.server.execute("INSERT INTO dbo.t VALUES (1, 0, N'a'), (2, 0, N'b'), (3, 0, N'c')");
+  copying.server.capture();
+  copying.options.page_rows = 7;
+  copying.open();
+  copying.pin();
+  for (int i = 0; i < 300; ++i) {
+    copying.server.execute(fmt::format("UPDATE dbo.t SET n = {} WHERE id = 2", i));
+    copying.server.execute(i % 2 == 0 ? "DELETE FROM dbo.t WHERE id = 3"
+                                      : "INSERT INTO dbo.t VALUES (3, 5, N'again')");
+  }
+  copying.capture_all();
+  CHECK(copying.all("t") == Lines{"1,0,a", "2,299,b", "3,5,again"});
+}
+
+TEST_CASE("a chunk whose changes are too much for memory is made smaller") {
+  Copying copying;
+  std::string fill = "INSERT INTO dbo.t VALUES (0, 0, N'')";
+  for (int i = 1; i < 400; ++i) {
+    fill += fmt::format(", ({}, 0, N'')", i);
+  }
+  copying.server.execute(fill);
+  copying.server.capture();
+  copying.options.gate_bytes_max = 100'000;
+  copying.open();
+  copying.pin();
+  copying.server.execute("UPDATE dbo.t SET body = N'" + std::string(500, 'x') + "', n = id");
+  copying.capture_all();
+  std::vector<std::size_t> sizes;
+  const Lines rows = copying.in_chunks("t", 400, sizes);
+  CHECK(rows.size() == 400);
+  CHECK(std::all_of(rows.begin(), rows.end(),
+                    [](const std::string& row) { return row.find(",xxx") != std::string::npos; }));
+  CHECK(sizes.size() == 16);
+}
+
+TEST_CASE("a key that an update spells otherwise is one row") {
+  Copying copying;
+  copying.server.change_traits([](test::sqlserver::ServerTraits& traits) {
+    traits.key_updates = GENERATE(test::sqlserver::KeyUpdateShape::kUpdatePair,
+                                  test::sqlserver::KeyUpdateShape::kDeleteInsert);
+  });
+  copying.create("CREATE TABLE dbo.words (w varchar(10) NOT NULL PRIMARY KEY, n int NULL)",
+                 "words");
+  copying.server.execute("INSERT INTO dbo.words VALUES ('a', 1), ('b', 2), ('c', 3)");
+  copying.server.capture();
+  copying.open();
+  copying.server.execute("UPDATE dbo.words SET w = 'A' WHERE w = 'a'");  // the view has it
+  copying.pin();
+  copying.server.execute("UPDATE dbo.words SET w = 'B' WHERE w = 'b'");  // and not this
+  copying.capture_all();
+  std::vector<std::size_t> sizes;
+  CHECK(copying.in_chunks("words", 1, sizes) == Lines{"A,1", "B,2", "c,3"});
+}
+
+TEST_CASE("a clean-up that passes the point's lower bound makes the table wait") {
+  Copying copying;
+  copying.server.execute("INSERT INTO dbo.t VALUES (1, 1, NULL), (2, 2, NULL)");
+  copying.server.capture();
+  copying.open();
+  copying.pin();
+  copying.server.execute("DELETE FROM dbo.t WHERE id = 1");
+  copying.capture_all();
+  const auto clean_up = [&copying] {
+    copying.server.raise_low_water_mark(copying.server.max_lsn());
+    copying.server.delete_below_low_water_mark();
+  };
+  SECTION("before the chunk") {
+    clean_up();
+  }
+  SECTION("while its changes are read") {
+    test::sqlserver::Fault fault;
+    fault.pattern = "update_mask\\].* FROM \\[cdc\\]";
+    fault.before = clean_up;
+    copying.server.faults().add(fault);
+  }
+  CHECK(!copying.reader->begin_chunk(copying.table("t"), {}, 1000));
+
+  copying.pin();
+  copying.capture_all();
+  CHECK(copying.all("t") == Lines{"2,2,NULL"});
+}
+
+TEST_CASE("a table that is altered, locked or dropped beside the view waits") {
+  const int number = GENERATE(3961, 1222, 208);
+  Copying copying;
+  copying.server.execute("INSERT INTO dbo.t VALUES (1, 1, NULL)");
+  copying.server.capture();
+  copying.open();
+  copying.pin();
+  copying.capture_all();
+  const CopyTable table = copying.table("t");
+  test::sqlserver::Fault fault;
+  fault.pattern = "FROM \\[dbo\\]";
+  fault.error = test::sqlserver::SqlError(number, "refused by the test");
+  copying.server.faults().add(fault);
+  CHECK(!copying.reader->begin_chunk(table, {}, 1000));
+  CHECK(copying.all("t") == Lines{"1,1,NULL"});  // and the point is still good
+}
+
+TEST_CASE("snapshots that are not allowed are an error with the statement that allows them") {
+  Copying copying;
+  copying.server.execute("ALTER DATABASE shop SET ALLOW_SNAPSHOT_ISOLATION OFF");
+  copying.open();
+  copying.reader->request_point();
+  try {
+    copying.reader->point(copying.clock.now());
+    FAIL("no error");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kOperator);
+    CHECK(error.hint() == "ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON");
+  }
 }
 
 TEST_CASE("a table without a key is read where nothing of it changes") {

@@ -43,6 +43,13 @@ std::optional<Position> ChunkReader::point(TimePoint deadline) {
   return point_;
 }
 
+CopySource::Waiting ChunkReader::waiting() const {
+  return {true,
+          "at no moment so far had all transactions ended that were open when it asked for a copy "
+          "point",
+          "end long or idle transactions at the source"};
+}
+
 void ChunkReader::use_snapshot(const std::string& snapshot) {
   if (!connection_ || connection_->lost()) {
     connection_ = std::make_unique<pq::Connection>(session_options(session_.options()));

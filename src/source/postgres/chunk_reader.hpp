@@ -30,6 +30,7 @@ class ChunkReader final : public CopySource {
 
   void request_point() override;
   std::optional<Position> point(TimePoint deadline) override;
+  Waiting waiting() const override;
   std::vector<CopyTable> tables(const std::set<std::uint32_t>* only) override;
   bool begin_chunk(const CopyTable& table, const std::vector<std::string>& after,
                    std::size_t rows_max) override;

@@ -14,8 +14,8 @@ std::string literal(const LSN& lsn) {
   return lsn.to_hex();
 }
 
-}  // namespace
-
+// What stands behind FROM. By functions: all rows from the commit `first` to `last`, the old ones
+// of updates among them; the server checks that the instance has all of that range.
 std::string rows_of(const CaptureInstance& instance, QueryMode mode, const LSN& first,
                     const LSN& last) {
   return mode == QueryMode::kDirect ? "[cdc]." + quoted(instance.name + "_CT")
@@ -23,6 +23,8 @@ std::string rows_of(const CaptureInstance& instance, QueryMode mode, const LSN& 
                                                   quoted("fn_cdc_get_all_changes_" + instance.name),
                                                   literal(first), literal(last));
 }
+
+}  // namespace
 
 bool has_new_rows(odbc::Connection& connection, const CaptureInstance& instance, QueryMode mode,
                   const LSN& first, const LSN& last) {
@@ -41,12 +43,13 @@ bool has_new_rows(odbc::Connection& connection, const CaptureInstance& instance,
 
 ChangeTableReader::ChangeTableReader(PageReaders& pages, const CaptureInstance& instance,
                                      QueryMode mode, const LSN& from, const LSN& to,
-                                     std::size_t page_rows)
+                                     std::size_t page_rows, std::string condition)
     : pages_(pages),
       instance_(instance),
       mode_(mode),
       to_(to),
       page_rows_(page_rows),
+      condition_(std::move(condition)),
       read_to_(from) {
   last_.commit_lsn = from;
   // A function refuses what lies before the instance's start, where there is nothing.
@@ -110,10 +113,10 @@ std::string ChangeTableReader::statement() const {
         literal(last_.commit_lsn), within);
   }
   return fmt::format(
-      "SELECT TOP ({}) {} FROM {} WHERE {} AND [__$start_lsn] <= {} "
+      "SELECT TOP ({}) {} FROM {} WHERE {} AND [__$start_lsn] <= {}{} "
       "ORDER BY [__$start_lsn], {}[__$seqval], [__$operation]",
       page_rows_, columns, rows_of(instance_, mode_, first, to_), behind, literal(to_),
-      command_id ? "[__$command_id], " : "");
+      condition_.empty() ? "" : " AND " + condition_, command_id ? "[__$command_id], " : "");
 }
 
 void ChangeTableReader::ask() {

@@ -14,12 +14,6 @@
 
 namespace headgate::source::sqlserver {
 
-// What stands behind FROM to read the instance's changes. By functions: all rows from the commit
-// `first` to `last`, the old ones of updates among them; the server checks that the instance has
-// all of that range. Directly: the change table, whatever the range.
-std::string rows_of(const CaptureInstance& instance, QueryMode mode, const LSN& first,
-                    const LSN& last);
-
 // Whether the instance has rows of inserts or updates committed from `first` to `last`, both
 // included. REQUIRES: it reaches back to `first`, and `last` is captured.
 bool has_new_rows(odbc::Connection& connection, const CaptureInstance& instance, QueryMode mode,
@@ -36,9 +30,10 @@ bool has_new_rows(odbc::Connection& connection, const CaptureInstance& instance,
 class ChangeTableReader {
  public:
   // `pages` and `instance` must outlive it, and PageReaders::cancel() comes before the instance's
-  // end.
+  // end. `condition`: of the captured columns, for rows alone that meet it; empty: all.
   ChangeTableReader(PageReaders& pages, const CaptureInstance& instance, QueryMode mode,
-                    const LSN& from, const LSN& to, std::size_t page_rows);
+                    const LSN& from, const LSN& to, std::size_t page_rows,
+                    std::string condition = {});
 
   const CaptureInstance& instance() const { return instance_; }
 
@@ -68,6 +63,7 @@ class ChangeTableReader {
   QueryMode mode_;
   LSN to_;
   std::size_t page_rows_;
+  std::string condition_;
 
   ChangeRows page_;
   std::shared_ptr<PageRequest> asked_;

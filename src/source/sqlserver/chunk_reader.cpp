@@ -1,6 +1,7 @@
 #include "source/sqlserver/chunk_reader.hpp"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <map>
 #include <thread>
@@ -21,13 +22,19 @@ namespace {
 // While a point is awaited, how often the server is asked.
 constexpr Duration kLook = std::chrono::milliseconds(100);
 
-// Of changes beside one chunk, which are held in memory.
-constexpr std::size_t kChangesMax = 100'000;
+// A chunk whose changes are too much for it is made smaller by this.
+constexpr std::size_t kShrink = 16;
 
-// Somebody has altered the table since the view was pinned; a lock was not to be had.
-constexpr std::int32_t kAltered = 3961;
-constexpr std::int32_t kLocked = 1222;
 constexpr std::int32_t kSnapshotsNotAllowed = 3952;
+
+// Somebody has altered the table since the view was pinned, or holds a lock on it; its capture
+// instance was dropped, or cleaned up, between our looks at it. Another point may have it.
+bool is_passing(const odbc::OdbcError& error) {
+  constexpr std::array<std::int32_t, 4> kPassing{3961, 1222, 208, 313};
+  return !error.connection_lost() &&
+         std::any_of(kPassing.begin(), kPassing.end(),
+                     [&](std::int32_t number) { return error.has(number); });
+}
 
 std::string selected(const CapturedColumn& column) {
   return fmt::format(fmt::runtime(column.mapping.expression), quoted(column.name));
@@ -37,18 +44,18 @@ Value value_of(const CapturedColumn& column, std::string_view bytes) {
   return column.mapping.fetch == odbc::FetchAs::kBytes ? Value::binary(bytes) : Value::text(bytes);
 }
 
-std::map<std::uint32_t, std::string> read_collations(odbc::Connection& connection,
-                                                     std::int64_t table) {
-  odbc::Statement rows(connection, "read the collations of a table");
+std::map<std::uint32_t, TableKey::ColumnFacts> read_facts(odbc::Connection& connection,
+                                                          std::int64_t table) {
+  odbc::Statement rows(connection, "look at a table's columns");
   rows.execute(
-      fmt::format("SELECT column_id, collation_name FROM sys.columns WHERE object_id = {} AND "
-                  "collation_name IS NOT NULL",
+      fmt::format("SELECT column_id, collation_name, CONVERT(int, is_nullable) FROM sys.columns "
+                  "WHERE object_id = {}",
                   table));
-  std::map<std::uint32_t, std::string> collations;
+  std::map<std::uint32_t, TableKey::ColumnFacts> facts;
   while (rows.next()) {
-    collations.emplace(static_cast<std::uint32_t>(rows.integer(0)), rows.text(1));
+    facts[static_cast<std::uint32_t>(rows.integer(0))] = {rows.text(1), rows.integer(2) != 0};
   }
-  return collations;
+  return facts;
 }
 
 }  // namespace
@@ -66,20 +73,25 @@ ChunkReader::~ChunkReader() {
 
 void ChunkReader::request_point() {
   release_point();
+  from_ = captured_to(session_.connection());
+  if (!from_) {
+    throw Error{ErrorKind::kTransient, "source: the capture process has never run",
+                "start SQL Server Agent and the capture job"};
+  }
   asked_ = true;
+  next_look_ = clock_.now() + session_.options().commit_settles;
 }
 
 std::optional<Position> ChunkReader::point(TimePoint deadline) {
   while (!point_ && asked_) {
-    if (!fence_) {
-      pin();
-      next_look_ = clock_.now();
-    }
     if (const TimePoint look = std::min(next_look_, deadline); look > clock_.now()) {
       std::this_thread::sleep_for(look - clock_.now());
     }
     if (clock_.now() < next_look_) {
       break;
+    }
+    if (!fence_) {
+      pin();
     }
     next_look_ = clock_.now() + kLook;
     if (const auto to = fence_->passed(session_.connection())) {
@@ -89,6 +101,13 @@ std::optional<Position> ChunkReader::point(TimePoint deadline) {
     }
   }
   return point_;
+}
+
+CopySource::Waiting ChunkReader::waiting() const {
+  return {false,
+          "the capture process has not read the log to where it asked for a copy point, and no "
+          "commit behind it is captured",
+          "see that the capture job runs and keeps up: headgate check"};
 }
 
 void ChunkReader::connect() {
@@ -106,21 +125,17 @@ void ChunkReader::connect() {
 }
 
 void ChunkReader::pin() {
-  connect();
-  connection_->execute("BEGIN TRANSACTION", "begin a copy point");
-  in_view_ = true;
   try {
-    from_ = captured_to(*connection_);  // the first read, which pins the view
+    connect();
+    connection_->execute("BEGIN TRANSACTION", "begin a copy point");
+    in_view_ = true;
+    captured_to(*connection_);  // any read of data pins the view; BEGIN does not
   } catch (const odbc::OdbcError& error) {
     if (!error.has(kSnapshotsNotAllowed)) {
       throw;
     }
     throw Error{ErrorKind::kOperator, error.what(),
                 "ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON"};
-  }
-  if (!from_) {
-    throw Error{ErrorKind::kTransient, "source: the capture process has never run",
-                "start SQL Server Agent and the capture job"};
   }
   fence_ = ScanFence::set(*connection_, session_.connection());
 }
@@ -175,9 +190,9 @@ bool ChunkReader::open(const CopyTable& table) {
   doing_ = "copy table " + table.schema->name.to_string();
   next_cursor_.reset();
   wanted_.reset();
-  patches_ = {};
+  patches_.reset();
   key_.emplace(reading_->instance,
-               read_collations(session_.connection(), reading_->instance.source_table));
+               read_facts(session_.connection(), reading_->instance.source_table));
   return holds_changes();
 }
 
@@ -201,7 +216,7 @@ bool ChunkReader::attempt(const std::function<bool()>& begin) {
   try {
     return begin();
   } catch (const odbc::OdbcError& error) {
-    if (error.connection_lost() || (!error.has(kAltered) && !error.has(kLocked))) {
+    if (!is_passing(error)) {
       throw;
     }
     log_->info("table is altered or locked by others, and copied later table={} error=\"{}\"",
@@ -216,17 +231,23 @@ bool ChunkReader::begin_chunk(const CopyTable& table, const std::vector<std::str
     return false;
   }
   return attempt([&] {
-    if (table.schema->key.empty() || !key_->comparable()) {
-      return begin_reading({});
-    }
-    std::string condition = after.empty() ? std::string() : "(" + key_->behind(after) + ")";
-    next_cursor_ = find_bound(condition, rows_max);
-    if (next_cursor_) {
-      condition +=
-          fmt::format("{}({})", condition.empty() ? "" : " AND ", key_->up_to(*next_cursor_));
-    }
-    return begin_reading(condition);
+    return reading_->instance.key.empty() || !key_->comparable() ? begin_reading({})
+                                                                 : begin_keyed(after, rows_max);
   });
+}
+
+bool ChunkReader::begin_keyed(const std::vector<std::string>& after, std::size_t rows_max) {
+  for (std::size_t rows = rows_max;; rows = std::max<std::size_t>(1, rows / kShrink)) {
+    KeyRange range{after, {}, {}};
+    next_cursor_ = find_bound(range, rows);
+    range.up_to = next_cursor_.value_or(KeyText{});
+    if (begin_reading(range)) {
+      return true;
+    }
+    if (rows == 1) {
+      return false;
+    }
+  }
 }
 
 bool ChunkReader::begin_rows(const CopyTable& table,
@@ -237,64 +258,49 @@ bool ChunkReader::begin_rows(const CopyTable& table,
   if (!key_->comparable()) {
     wanted_.emplace(keys.begin(), keys.end());
   }
-  return attempt([&] { return begin_reading(wanted_ ? std::string() : condition_of(keys)); });
+  return attempt([&] { return begin_reading({{}, {}, wanted_ ? std::vector<KeyText>{} : keys}); });
 }
 
-std::string ChunkReader::condition_of(const std::vector<KeyText>& keys) const {
-  std::string condition;
-  for (const KeyText& key : keys) {
-    condition += fmt::format("{}({})", condition.empty() ? "" : " OR ", key_->is(key));
-  }
-  return "(" + condition + ")";
-}
-
-bool ChunkReader::begin_reading(const std::string& condition) {
-  if (!patch(condition) || !holds_changes()) {
+bool ChunkReader::begin_reading(const KeyRange& range) {
+  if (!patch(range) || !holds_changes()) {
     return false;
   }
-  select(condition);
+  select(range);
   return true;
 }
 
-// What has changed in (from, to] among the rows of `condition`. False where that does not tell what
+// What has changed in (from, to] among the rows of `range`. False where that does not tell what
 // they are like at the point.
-bool ChunkReader::patch(const std::string& condition) {
+bool ChunkReader::patch(const KeyRange& range) {
+  const CaptureInstance& instance = reading_->instance;
+  const Options& options = session_.options();
+  const bool command_order = options.query_mode == QueryMode::kDirect && instance.has_command_id;
+  patches_.emplace(instance, command_order);
   if (point_->lsn <= *from_) {
     return true;
   }
-  const CaptureInstance& instance = reading_->instance;
-  const QueryMode mode = session_.options().query_mode;
-  const bool command_order = mode == QueryMode::kDirect && instance.has_command_id;
-  const LSN first = increment(*from_);
-  std::string columns =
-      fmt::format("[__$start_lsn], {}, [__$seqval], [__$operation], [__$update_mask]",
-                  command_order ? "[__$command_id]" : "0");
-  for (const CapturedColumn& column : instance.columns) {
-    columns += ", " + selected(column);
+  ChangeTableReader changes(pages_, instance, options.query_mode, *from_, point_->lsn,
+                            options.page_rows,
+                            key_->condition(range, TableKey::Where::kChangeTable));
+  while (changes.peek() != nullptr) {
+    const bool told = !instance.key.empty() && patches_->add(changes.pop());
+    if (!told || patches_->bytes() > options.gate_bytes_max / 4) {
+      log_->info("changes do not tell what {} rows are at this point table={} bytes={}",
+                 range.up_to.empty() ? "a table's" : "a chunk's", instance.table.to_string(),
+                 patches_->bytes());
+      return false;
+    }
   }
-  const std::string sql = fmt::format(
-      "SELECT TOP ({}) {} FROM {} WHERE [__$start_lsn] >= {} AND [__$start_lsn] <= {}{} "
-      "ORDER BY [__$start_lsn], {}[__$seqval], [__$operation]",
-      kChangesMax + 1, columns, rows_of(instance, mode, first, point_->lsn), first.to_hex(),
-      point_->lsn.to_hex(), condition.empty() ? "" : " AND " + condition,
-      command_order ? "[__$command_id], " : "");
-  const ChangeRows changes = pages_.take(*pages_.ask(instance, sql));
-  auto patches = instance.key.empty() || changes.size() > kChangesMax
-                     ? std::nullopt
-                     : RowPatches::of(changes, instance, command_order);
-  if (!patches && !changes.empty()) {
-    log_->info(
-        "changes do not tell what a table's rows are at this point, it is copied later table={} "
-        "changes={}",
-        instance.table.to_string(), changes.size());
-    return false;
-  }
-  patches_ = patches ? std::move(*patches) : RowPatches();
   return true;
 }
 
-// The key of the row `rows_max` rows behind the start; none where fewer are left.
-std::optional<KeyText> ChunkReader::find_bound(const std::string& condition, std::size_t rows_max) {
+std::string ChunkReader::where(const KeyRange& range) const {
+  const std::string condition = key_->condition(range, TableKey::Where::kTable);
+  return condition.empty() ? std::string() : " WHERE " + condition;
+}
+
+// The key of the row `rows_max` rows behind the start of `range`; none where fewer are left.
+std::optional<KeyText> ChunkReader::find_bound(const KeyRange& range, std::size_t rows_max) {
   const CaptureInstance& instance = reading_->instance;
   std::string columns;
   std::vector<odbc::FetchAs> kinds;
@@ -304,8 +310,7 @@ std::optional<KeyText> ChunkReader::find_bound(const std::string& condition, std
   }
   odbc::Statement rows(*connection_, doing_);
   rows.execute(fmt::format("SELECT {} FROM {}{} ORDER BY {} OFFSET {} ROWS FETCH NEXT 1 ROWS ONLY",
-                           columns, table_name(), condition.empty() ? "" : " WHERE " + condition,
-                           key_->columns(), rows_max - 1));
+                           columns, table_name(), where(range), key_->columns(), rows_max - 1));
   rows.fetch_as(std::move(kinds));
   if (!rows.next()) {
     return std::nullopt;
@@ -321,7 +326,7 @@ std::optional<KeyText> ChunkReader::find_bound(const std::string& condition, std
   return bound;
 }
 
-void ChunkReader::select(const std::string& condition) {
+void ChunkReader::select(const KeyRange& range) {
   std::string columns;
   std::vector<odbc::FetchAs> kinds;
   for (const CapturedColumn& column : reading_->instance.columns) {
@@ -331,8 +336,7 @@ void ChunkReader::select(const std::string& condition) {
     }
   }
   rows_.emplace(*connection_, doing_);
-  rows_->execute(fmt::format("SELECT {} FROM {}{}{}", columns, table_name(),
-                             condition.empty() ? "" : " WHERE " + condition,
+  rows_->execute(fmt::format("SELECT {} FROM {}{}{}", columns, table_name(), where(range),
                              next_cursor_ ? " ORDER BY " + key_->columns() : ""));
   rows_->fetch_as(std::move(kinds));
 }
@@ -358,14 +362,14 @@ CopySource::Read ChunkReader::read(Transaction& portion, std::size_t bytes_max,
   while (portion.memory_bytes() < bytes_max && clock_.now() < deadline) {
     if (!rows_->next()) {
       rows_.reset();
-      for (RowPatches::Values& values : patches_.take_left()) {
+      for (RowPatches::Values& values : patches_->take_left()) {
         add(std::move(values), portion);
       }
       return {true};
     }
     RowPatches::Values values = fetch();
     if (!instance.key.empty()) {
-      if (const RowPatches::Patch* patch = patches_.use(key_of(values, instance))) {
+      if (const RowPatches::Patch* patch = patches_->use(values)) {
         if (!patch->there) {
           continue;
         }
@@ -387,16 +391,23 @@ void ChunkReader::add(RowPatches::Values values, Transaction& portion) const {
     row[i] = values[i] ? value_of(reading_->instance.columns[i], portion.arena().copy(*values[i]))
                        : Value::null();
   }
-  if (wanted_) {
-    KeyText key;
-    for (const std::size_t place : reading_->instance.key) {
-      key.push_back(value_text(reading_->schema->columns[place], row[place]));
-    }
-    if (!wanted_->contains(key)) {
-      return;
-    }
+  if (is_wanted(row)) {
+    portion.add_change(reading_->schema, Operation::kInsert, row);
   }
-  portion.add_change(reading_->schema, Operation::kInsert, row);
+}
+
+bool ChunkReader::is_wanted(std::span<const Value> row) const {
+  if (!wanted_) {
+    return true;
+  }
+  KeyText key;
+  for (const std::size_t place : reading_->instance.key) {
+    if (row[place].is_null()) {
+      return false;  // nobody can ask for it
+    }
+    key.push_back(value_text(reading_->schema->columns[place], row[place]));
+  }
+  return wanted_->contains(key);
 }
 
 std::optional<std::vector<std::string>> ChunkReader::next_cursor() const {
@@ -411,7 +422,7 @@ void ChunkReader::release_point() noexcept {
   tables_.clear();
   reading_ = nullptr;
   key_.reset();
-  patches_ = {};
+  patches_.reset();
   rows_.reset();
   if (!std::exchange(in_view_, false) || !connection_) {
     return;

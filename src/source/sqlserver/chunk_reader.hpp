@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -22,17 +23,23 @@ namespace headgate::source::sqlserver {
 // The server has no snapshot with a position, and nobody may be locked out to make one. But a
 // snapshot's place can be enclosed, and the change tables know what lies between:
 //
-//   1. A transaction in SNAPSHOT isolation pins its view by reading how far changes are captured,
-//      `from`. Whatever is captured there was committed before, so the view has it.
-//   2. A savepoint in it gets a place in the log behind all that the view has. Once changes are
+//   1. It is read how far changes are captured, `from`. All that was captured then has been
+//      committed, and a moment later (Options::commit_settles) every new snapshot has it.
+//   2. Then a transaction in SNAPSHOT isolation pins its view by its first read.
+//   3. A savepoint in it gets a place in the log behind all that the view has. Once changes are
 //      captured to there, `to` is how far they are: nothing that the view has stands behind `to`.
-//   3. Rows are read in the view, and what the change tables have in (from, to] is done to them,
+//   4. Rows are read in the view, and what the change tables have in (from, to] is done to them,
 //      seen in the view or not: then they are exactly as at `to`, which is the point (RowPatches).
 //
-// A table without a key can only be read at a point where nothing changed in (from, to].
+// The stream cannot have passed `to`, since nothing was captured beyond it.
 //
-// Nothing is locked. The server keeps old row versions while a point is there, and, for the
-// savepoint's sake, its log: some seconds.
+// A table without a key can only be read at a point where nothing changed in (from, to]. A chunk
+// whose changes are too many for memory, or do not tell what became of a row, is made smaller, and
+// what is left of the trouble waits for another point.
+//
+// Nothing is locked. The server keeps old row versions while a point is awaited and used: some
+// seconds, and as much longer as the capture process is behind. Its log it keeps for that process
+// anyway.
 class ChunkReader final : public CopySource {
  public:
   // `session` and `clock` must outlive it.
@@ -41,6 +48,7 @@ class ChunkReader final : public CopySource {
 
   void request_point() override;
   std::optional<Position> point(TimePoint deadline) override;
+  Waiting waiting() const override;
   std::vector<CopyTable> tables(const std::set<std::uint32_t>* only) override;
   bool begin_chunk(const CopyTable& table, const std::vector<std::string>& after,
                    std::size_t rows_max) override;
@@ -57,16 +65,18 @@ class ChunkReader final : public CopySource {
   void add_estimates(std::vector<CopyTable>& tables);
 
   bool open(const CopyTable& table);
-  bool begin_reading(const std::string& condition);
-  bool holds_changes();
-  bool patch(const std::string& condition);
   bool attempt(const std::function<bool()>& begin);
+  bool begin_keyed(const std::vector<std::string>& after, std::size_t rows_max);
+  bool begin_reading(const KeyRange& range);
+  bool holds_changes();
+  bool patch(const KeyRange& range);
   std::string table_name() const;
-  std::optional<KeyText> find_bound(const std::string& condition, std::size_t rows_max);
-  void select(const std::string& condition);
+  std::string where(const KeyRange& range) const;
+  std::optional<KeyText> find_bound(const KeyRange& range, std::size_t rows_max);
+  void select(const KeyRange& range);
   RowPatches::Values fetch();
   void add(RowPatches::Values values, Transaction& portion) const;
-  std::string condition_of(const std::vector<KeyText>& keys) const;
+  bool is_wanted(std::span<const Value> row) const;
 
   Session& session_;
   const Clock& clock_;
@@ -85,7 +95,7 @@ class ChunkReader final : public CopySource {
   // Of the chunk that is read.
   const Reading* reading_ = nullptr;
   std::optional<TableKey> key_;
-  RowPatches patches_;
+  std::optional<RowPatches> patches_;
   std::optional<std::set<KeyText>> wanted_;  // rows of these keys alone
   std::string doing_;                        // for errors
   std::optional<odbc::Statement> rows_;

@@ -64,9 +64,15 @@ struct Options {
 
   // The rows that are there already are copied first, which needs more rights than following does.
   bool copy_rows = false;
-  // Its chunks. A copy point comes only when the capture process has read the log to its end, which
-  // it does every five seconds unless told otherwise; so it is made good use of.
-  CopyOptions chunks{50'000, std::chrono::seconds(5), std::chrono::seconds(30), 0};
+  // Its chunks. A copy point comes only when the capture process has read the log to where the
+  // point was asked for. It looks at the log every five seconds unless told otherwise, so a point
+  // is made good use of; and it may be behind, while the server keeps row versions for us: not
+  // longer than the second time.
+  CopyOptions chunks{50'000, std::chrono::seconds(5), std::chrono::minutes(10), 0};
+  // A commit that is captured is given so long to be seen by new snapshots. The capture process
+  // reads the log, which has a commit a moment before the transaction that waited for its log to be
+  // written is ended.
+  Duration commit_settles = std::chrono::seconds(1);
 
   // What pending transactions may take in memory, and where the rest of them goes.
   std::size_t gate_bytes_max = std::size_t{64} * 1024 * 1024;

@@ -10,86 +10,103 @@
 namespace headgate::source::sqlserver {
 namespace {
 
-Operation operation_of(const ChangeRow& row) {
-  return static_cast<Operation>(row.key.operation);
+Operation operation_of(const ChangeRow& change) {
+  return static_cast<Operation>(change.key.operation);
+}
+
+std::size_t bytes_of(const RowPatches::Values& values) {
+  std::size_t bytes = values.size() * sizeof(RowPatches::Values::value_type);
+  for (const auto& value : values) {
+    bytes += value ? value->size() : 0;
+  }
+  return bytes;
 }
 
 }  // namespace
-
-RowPatches::Key key_of(const RowPatches::Values& values, const CaptureInstance& instance) {
-  RowPatches::Key key;
-  for (const std::size_t place : instance.key) {
-    key.push_back(values[place].value_or(std::string()));
-  }
-  return key;
-}
 
 bool RowPatches::Patch::complete() const {
   return std::find(as_read.begin(), as_read.end(), true) == as_read.end();
 }
 
-std::optional<RowPatches> RowPatches::of(const ChangeRows& changes, const CaptureInstance& instance,
-                                         bool in_command_order) {
-  RowPatches patches;
-  const ChangeRow* before = nullptr;
-  for (const ChangeRow& row : changes) {
-    // An update that moves a row has only one of its two rows here where the other's key is not
-    // among what is read.
-    const bool of_pair = before != nullptr && operation_of(row) == Operation::kUpdateAfter &&
-                         before->key.commit_lsn == row.key.commit_lsn &&
-                         before->key.sequence == row.key.sequence;
-    if (!patches.follow(row, instance, of_pair ? before : nullptr, in_command_order)) {
-      return std::nullopt;
-    }
-    before = operation_of(row) == Operation::kUpdateBefore ? &row : nullptr;
+RowPatches::RowPatches(const CaptureInstance& instance, bool in_command_order)
+    : instance_(&instance), in_command_order_(in_command_order) {}
+
+RowPatches::Key RowPatches::key_of(const Values& values) const {
+  Key key;
+  for (const std::size_t place : instance_->key) {
+    key.push_back(values[place]);
   }
-  return patches;
+  return key;
 }
 
-// False where what becomes of the row is not known.
-bool RowPatches::follow(const ChangeRow& row, const CaptureInstance& instance,
-                        const ChangeRow* before, bool in_command_order) {
-  const Key key = key_of(row.values, instance);
-  Entry& entry = rows_[key];
-  const bool in_place = before != nullptr && key_of(before->values, instance) == key;
-  if (!in_command_order && !in_place && entry.changed_at == row.key.commit_lsn) {
+bool RowPatches::add(ChangeRow change) {
+  Key key = key_of(change.values);
+  const Operation operation = operation_of(change);
+  // An update that moves a row has only one of its two rows here where the other's key is not among
+  // what is read.
+  const bool of_pair = before_ && operation == Operation::kUpdateAfter &&
+                       before_->at.commit_lsn == change.key.commit_lsn &&
+                       before_->at.sequence == change.key.sequence;
+  const bool in_place = of_pair && before_->key == key;
+  before_.reset();
+  if (operation == Operation::kUpdateBefore) {
+    before_ = Before{change.key, key};
+  }
+  const auto [found, is_new] = rows_.try_emplace(key);
+  Entry& entry = found->second;
+  if (is_new) {
+    bytes_ += bytes_of(key);
+  }
+  if (!in_command_order_ && !in_place && entry.changed_at == change.key.commit_lsn) {
     return false;  // two changes of one key in a transaction, in an order that is not recorded
   }
-  entry.changed_at = row.key.commit_lsn;
-  const Operation operation = operation_of(row);
+  entry.changed_at = change.key.commit_lsn;
+  const bool told = follow(std::move(change), entry, in_place);
+  weigh(entry);
+  return told;
+}
+
+bool RowPatches::follow(ChangeRow change, Entry& entry, bool in_place) {
+  const Operation operation = operation_of(change);
+  Patch& patch = entry.patch;
   if (operation == Operation::kDelete || operation == Operation::kUpdateBefore) {
-    entry.patch.there = false;
+    patch.there = false;
     if (operation == Operation::kDelete) {
-      entry.patch.values.clear();
+      patch.values.clear();
     }  // else they are there for the row after the update, which comes next
     return true;
   }
-  Values values = row.values;
-  std::vector<bool> as_read(values.size(), false);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const CapturedColumn& column = instance.columns[i];
-    const bool recorded = operation != Operation::kUpdateAfter || values[i] ||
+  std::vector<bool> as_read(change.values.size(), false);
+  for (std::size_t i = 0; i < change.values.size(); ++i) {
+    const CapturedColumn& column = instance_->columns[i];
+    const bool recorded = operation != Operation::kUpdateAfter || change.values[i] ||
                           !column.mapping.may_be_unrecorded || column.dropped ||
-                          is_changed(row.update_mask, column.ordinal);
+                          is_changed(change.update_mask, column.ordinal);
     if (recorded) {
       continue;
     }
     if (!in_place) {
       return false;
     }
-    if (entry.patch.values.empty()) {
+    if (patch.values.empty()) {
       as_read[i] = true;
     } else {
-      values[i] = entry.patch.values[i];
-      as_read[i] = entry.patch.as_read[i];
+      change.values[i] = std::move(patch.values[i]);
+      as_read[i] = patch.as_read[i];
     }
   }
-  entry.patch = {true, std::move(values), std::move(as_read)};
+  patch = {true, std::move(change.values), std::move(as_read)};
   return true;
 }
 
-const RowPatches::Patch* RowPatches::use(const Key& key) {
-  const auto found = rows_.find(key);
+void RowPatches::weigh(Entry& entry) {
+  const std::size_t bytes = sizeof(Entry) + bytes_of(entry.patch.values);
+  bytes_ += bytes - entry.bytes;
+  entry.bytes = bytes;
+}
+
+const RowPatches::Patch* RowPatches::use(const Values& row) {
+  const auto found = rows_.find(key_of(row));
   if (found == rows_.end()) {
     return nullptr;
   }
@@ -109,6 +126,7 @@ std::vector<RowPatches::Values> RowPatches::take_left() {
     }
   }
   rows_.clear();
+  bytes_ = 0;
   return left;
 }
 

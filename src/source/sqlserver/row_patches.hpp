@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "source/sqlserver/capture_instances.hpp"
+#include "source/sqlserver/change_key.hpp"
 #include "source/sqlserver/page_readers.hpp"
 
 namespace headgate::source::sqlserver {
@@ -19,11 +20,13 @@ namespace headgate::source::sqlserver {
 //
 // Keys are compared by their bytes: a change names its row's key before it and after it, as the
 // table shows it at that moment.
+//
+// Holds the last state of each changed row, however often it was changed.
 class RowPatches {
  public:
-  using Key = std::vector<std::string>;
   // One per captured column; nothing for NULL.
   using Values = std::vector<std::optional<std::string>>;
+  using Key = Values;
 
   struct Patch {
     bool there = false;  // else the row is gone
@@ -34,16 +37,21 @@ class RowPatches {
     bool complete() const;
   };
 
-  // `changes` are all between the two LSNs that have their key in what is read, in their order;
-  // `in_command_order`: they come with their __$command_id. `instance` must outlive it.
-  //
-  // Nothing where they do not tell: a row came to a key with values that only its row at another
-  // key has, or nobody can say which change of a key was the last.
-  static std::optional<RowPatches> of(const ChangeRows& changes, const CaptureInstance& instance,
-                                      bool in_command_order);
+  // Knows of no change. `in_command_order`: changes come with their __$command_id. `instance` must
+  // outlive it.
+  RowPatches(const CaptureInstance& instance, bool in_command_order);
+
+  // The next of all changes between the two LSNs that have their key in what is read, in their
+  // order. False where they do not tell what becomes of a row: it came to its key with values that
+  // only its row at another key has, or nobody can say which change of a key was the last. Nothing
+  // is to be called then.
+  bool add(ChangeRow change);
+
+  // What is held, in memory.
+  std::size_t bytes() const { return bytes_; }
 
   // The row's patch, and from now on it is none of take_left(); null where nothing has changed it.
-  const Patch* use(const Key& key);
+  const Patch* use(const Values& row);
 
   // The rows that were not read and are there, in no order. Throws Error{kTransient} for one that
   // would have to have been read.
@@ -54,15 +62,23 @@ class RowPatches {
     Patch patch;
     bool used = false;
     LSN changed_at;
+    std::size_t bytes = 0;
   };
 
-  bool follow(const ChangeRow& row, const CaptureInstance& instance, const ChangeRow* before,
-              bool in_command_order);
+  Key key_of(const Values& values) const;
+  bool follow(ChangeRow change, Entry& entry, bool in_place);
+  void weigh(Entry& entry);
 
+  const CaptureInstance* instance_;
+  bool in_command_order_;
   std::map<Key, Entry> rows_;
+  std::size_t bytes_ = 0;
+  // The last change, where it was the row before an update.
+  struct Before {
+    ChangeKey at;
+    Key key;
+  };
+  std::optional<Before> before_;
 };
-
-// The key of a row's values. REQUIRES: `instance` has one.
-RowPatches::Key key_of(const RowPatches::Values& values, const CaptureInstance& instance);
 
 }  // namespace headgate::source::sqlserver

@@ -17,6 +17,8 @@ namespace {
 constexpr std::size_t kSlotDigits = 5;
 constexpr std::size_t kBlockDigits = 10;
 
+constexpr const char* kLookAtScans = "look at the capture process's scans";
+
 template <typename Number>
 Number number_of(std::string_view digits, const std::string& all) {
   Number number = 0;
@@ -75,32 +77,61 @@ ScanFence ScanFence::set(odbc::Connection& snapshot, odbc::Connection& other) {
       fence.savepoint_ = lsn_of_decimal(rows.text(0));
       rows.drain();
     }
-    odbc::Statement rows(other, "look at the capture process's scans");
+    fence.look_at_scans(other);
+    return fence;
+  });
+}
+
+void ScanFence::look_at_scans(odbc::Connection& connection) {
+  {
+    odbc::Statement rows(connection, "look for an availability group");
+    rows.execute(
+        "SELECT COUNT(*) FROM sys.databases WHERE database_id = DB_ID() AND replica_id IS NOT "
+        "NULL");
+    in_group_ = rows.next() && rows.integer(0) > 0;
+    rows.drain();
+  }
+  {
+    odbc::Statement rows(connection, kLookAtScans);
     // The later of both: a clock that was set back makes scans look older than they are, and then
-    // none counts until it has caught up.
+    // none counts by its time until the clock has caught up.
     rows.execute(
         "SELECT CONVERT(varchar(30), CASE WHEN MAX(start_time) > GETDATE() THEN MAX(start_time) "
         "ELSE GETDATE() END, 126) FROM sys.dm_cdc_log_scan_sessions WHERE session_id <> 0");
     if (rows.next()) {
-      fence.scans_begun_ = rows.text(0);
+      scans_begun_ = rows.text(0);
       rows.drain();
     }
-    return fence;
-  });
+  }
+  odbc::Statement rows(connection, kLookAtScans);
+  rows.execute(
+      "SELECT TOP (1) session_id, empty_scan_count FROM sys.dm_cdc_log_scan_sessions WHERE "
+      "session_id <> 0 AND end_time IS NOT NULL ORDER BY session_id DESC");
+  if (rows.next()) {
+    last_scan_ = rows.integer(0);
+    empty_scans_ = rows.integer(1);
+    rows.drain();
+  }
 }
 
 std::optional<LSN> ScanFence::passed(odbc::Connection& connection) const {
   if (const auto captured = captured_to(connection); captured && savepoint_ <= *captured) {
     return captured;
   }
+  if (in_group_) {
+    return std::nullopt;
+  }
   bool empty_scan = false;
   {
-    odbc::Statement rows(connection, "look at the capture process's scans");
-    rows.execute(
-        fmt::format("SELECT COUNT(*) FROM sys.dm_cdc_log_scan_sessions WHERE session_id <> 0 AND "
-                    "end_time IS NOT NULL AND empty_scan_count > 0 AND error_count = 0 AND "
-                    "start_time > CONVERT(datetime, '{}', 126)",
-                    scans_begun_));
+    odbc::Statement rows(connection, kLookAtScans);
+    // By time, or by number: of two empty scans that are new since the fence, the first may have
+    // begun before it.
+    rows.execute(fmt::format(
+        "SELECT COUNT(*) FROM sys.dm_cdc_log_scan_sessions WHERE session_id <> 0 AND end_time IS "
+        "NOT NULL AND error_count = 0 AND empty_scan_count > 0 AND (start_time > "
+        "CONVERT(datetime, '{}', 126) OR (session_id = {} AND empty_scan_count >= {}) OR "
+        "(session_id > {} AND empty_scan_count >= 2))",
+        scans_begun_, last_scan_, empty_scans_ + 2, last_scan_));
     empty_scan = rows.next() && rows.integer(0) > 0;
     rows.drain();
   }

@@ -34,13 +34,13 @@ std::string binary_literal(const std::string& value) {
 }  // namespace
 
 TableKey::TableKey(const CaptureInstance& instance,
-                   const std::map<std::uint32_t, std::string>& collations) {
+                   const std::map<std::uint32_t, ColumnFacts>& facts) {
   for (const std::size_t place : instance.key) {
     const CapturedColumn& column = instance.columns[place];
-    const auto collation = collations.find(column.column_id);
-    parts_.push_back({quoted(column.name), column.type,
-                      collation == collations.end() ? std::string() : collation->second});
-    comparable_ = comparable_ && !column.type.clr &&
+    const auto known = facts.find(column.column_id);
+    const ColumnFacts of_column = known == facts.end() ? ColumnFacts{} : known->second;
+    parts_.push_back({quoted(column.name), column.type, of_column.collation});
+    comparable_ = comparable_ && !column.type.clr && !of_column.nullable &&
                   (is_binary(column.type) || std::find(kComparable.begin(), kComparable.end(),
                                                        column.type.name) != kComparable.end());
   }
@@ -73,33 +73,51 @@ std::string TableKey::literal_of(std::size_t part, const std::string& value) con
   return fmt::format("CONVERT({}, {}{})", describe(type), literal_text, date ? ", 121" : "");
 }
 
+std::string TableKey::name_of(const Part& part, Where where) const {
+  return where == Where::kTable || part.collation.empty()
+             ? part.name
+             : part.name + " COLLATE " + part.collation;
+}
+
 // a > x OR (a = x AND (b > y OR (b = y AND c >= z))), with `operation` > and `last` >=.
-std::string TableKey::compare(const KeyText& key, const char* operation, const char* last) const {
+std::string TableKey::compare(const KeyText& key, const char* operation, const char* last,
+                              Where where) const {
   std::string condition;
   for (std::size_t i = parts_.size(); i-- > 0;) {
+    const std::string name = name_of(parts_[i], where);
     const std::string value = literal_of(i, key.at(i));
-    condition = condition.empty() ? fmt::format("{} {} {}", parts_[i].name, last, value)
-                                  : fmt::format("{0} {1} {2} OR ({0} = {2} AND ({3}))",
-                                                parts_[i].name, operation, value, condition);
+    condition = condition.empty() ? fmt::format("{} {} {}", name, last, value)
+                                  : fmt::format("{0} {1} {2} OR ({0} = {2} AND ({3}))", name,
+                                                operation, value, condition);
   }
   return parts_.size() == 1 ? condition
-                            : fmt::format("{} {}= {} AND ({})", parts_.front().name, operation,
-                                          literal_of(0, key.front()), condition);
+                            : fmt::format("{} {}= {} AND ({})", name_of(parts_.front(), where),
+                                          operation, literal_of(0, key.front()), condition);
 }
 
-std::string TableKey::behind(const KeyText& key) const {
-  return compare(key, ">", ">");
-}
-
-std::string TableKey::up_to(const KeyText& key) const {
-  return compare(key, "<", "<=");
-}
-
-std::string TableKey::is(const KeyText& key) const {
+std::string TableKey::is(const KeyText& key, Where where) const {
   std::string condition;
   for (std::size_t i = 0; i < parts_.size(); ++i) {
-    condition +=
-        fmt::format("{}{} = {}", i == 0 ? "" : " AND ", parts_[i].name, literal_of(i, key.at(i)));
+    condition += fmt::format("{}{} = {}", i == 0 ? "" : " AND ", name_of(parts_[i], where),
+                             literal_of(i, key.at(i)));
+  }
+  return condition;
+}
+
+std::string TableKey::condition(const KeyRange& range, Where where) const {
+  std::string condition;
+  for (const KeyText& key : range.only) {
+    condition += fmt::format("{}({})", condition.empty() ? "" : " OR ", is(key, where));
+  }
+  if (!condition.empty()) {
+    return "(" + condition + ")";
+  }
+  if (!range.after.empty()) {
+    condition = "(" + compare(range.after, ">", ">", where) + ")";
+  }
+  if (!range.up_to.empty()) {
+    condition += fmt::format("{}({})", condition.empty() ? "" : " AND ",
+                             compare(range.up_to, "<", "<=", where));
   }
   return condition;
 }

@@ -15,23 +15,38 @@ namespace headgate::source::sqlserver {
 // Values of a key as value_text() prints them.
 using KeyText = std::vector<std::string>;
 
+// Rows of a table by their keys: those behind `after`, up to `up_to` and with it; empty: no bound.
+// Or, where there are any, those of `only`.
+struct KeyRange {
+  KeyText after;
+  KeyText up_to;
+  std::vector<KeyText> only;
+};
+
 // Conditions in T-SQL, which compares no rows: `(a, b) > (x, y)` is written out, with what follows
 // from it for the first column alone in front, so that the server can seek. Every value has its
-// column's own type and collation: the index serves it, and the order is the index's. Columns go by
-// names that table and change table share.
+// column's own type and collation: the index serves it, and the order is the index's.
 class TableKey {
  public:
-  // `collations`: of the table's columns, by their ids. `instance` must outlive it.
-  TableKey(const CaptureInstance& instance, const std::map<std::uint32_t, std::string>& collations);
+  struct ColumnFacts {
+    std::string collation;  // empty: it has none
+    bool nullable = false;
+  };
+  // Where a condition is asked: the change table has the same columns, but not always their
+  // collations, and so another order.
+  enum class Where { kTable, kChangeTable };
 
-  // Keys can be written down exactly: not floats, whose text the server may read as their
-  // neighbour, nor types that are only known as text. REQUIRES of all that follow.
+  // `facts`: of the source table's columns, by their ids.
+  TableKey(const CaptureInstance& instance, const std::map<std::uint32_t, ColumnFacts>& facts);
+
+  // Keys can be written down and compared exactly: not floats, whose text the server may read as
+  // their neighbour, nor types that are only known as text, nor a NULL. REQUIRES of all that
+  // follow.
   bool comparable() const { return comparable_; }
 
   std::string columns() const;  // as ORDER BY takes them
-  std::string behind(const KeyText& key) const;
-  std::string up_to(const KeyText& key) const;
-  std::string is(const KeyText& key) const;
+  // Empty where the range has no bound.
+  std::string condition(const KeyRange& range, Where where) const;
 
  private:
   struct Part {
@@ -39,8 +54,11 @@ class TableKey {
     DeclaredType type;
     std::string collation;
   };
+  std::string name_of(const Part& part, Where where) const;
   std::string literal_of(std::size_t part, const std::string& value) const;
-  std::string compare(const KeyText& key, const char* operation, const char* last) const;
+  std::string compare(const KeyText& key, const char* operation, const char* last,
+                      Where where) const;
+  std::string is(const KeyText& key, Where where) const;
 
   std::vector<Part> parts_;
   bool comparable_ = true;

@@ -47,7 +47,7 @@ void CaptureThread::capture_due(Database& database) {
   }
   if (database.uncaptured.empty()) {
     // Nothing to read, but the process has seen the end of the log.
-    database.last_scan = LogScan{engine_.local_now(), true};
+    record_scan(engine_, database, true);
     if (database.captured_upto < database.log_end) {
       capture(engine_, database, 0);
     }

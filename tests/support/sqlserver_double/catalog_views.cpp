@@ -46,7 +46,8 @@ Rowset databases_view(Context& context) {
          text_value(database->snapshot_isolation ? "ON" : "OFF"),
          number(database->read_committed_snapshot), number(1), text_value("FULL"),
          number(database->cdc_enabled),
-         text_value(database->uncaptured.empty() ? "NOTHING" : "REPLICATION"), number(0), Null{}});
+         text_value(database->uncaptured.empty() ? "NOTHING" : "REPLICATION"), number(0),
+         context.engine().traits.in_availability_group ? database->family_guid : Value(Null{})});
   }
   return rowset;
 }

@@ -482,12 +482,26 @@ Transaction& capture_uncommitted(Engine& engine, Database& database, std::size_t
   return transaction;
 }
 
+void record_scan(const Engine& engine, Database& database, bool empty) {
+  const Moment now = engine.local_now();
+  LogScan scan{1, now, now, empty ? 1 : 0};
+  if (const auto& last = database.last_scan) {
+    const bool one_row = empty && last->empty_scans > 0;
+    scan.session = one_row ? last->session : last->session + 1;
+    scan.empty_scans += one_row ? last->empty_scans : 0;
+    if (one_row && engine.traits.empty_scans_keep_first_start) {
+      scan.began = last->began;
+    }
+  }
+  database.last_scan = scan;
+}
+
 std::size_t capture(Engine& engine, Database& database, std::size_t transactions_max) {
   require_cdc(database);
   const std::size_t before = database.uncaptured.size();
   engine.commit(capture_uncommitted(engine, database, transactions_max));
   const std::size_t read = before - database.uncaptured.size();
-  database.last_scan = LogScan{engine.local_now(), read == 0};
+  record_scan(engine, database, read == 0);
   return read;
 }
 
@@ -501,7 +515,7 @@ void write_idle_row(Engine& engine, Database& database) {
       Row{database.log_end, now, now, std::string(1, '\0'), zero_lsn()});
   transaction.writes.push_back({table, table->insert(std::move(row), transaction.id), false});
   engine.commit(transaction);
-  database.last_scan = LogScan{engine.local_now(), true};
+  record_scan(engine, database, true);
 }
 
 void raise_low_water_mark(Database& database, const Lsn& mark, const std::string& only) {

@@ -35,6 +35,9 @@ void disable_table(Engine& engine, Database& database, const std::string& schema
 // Part of DROP TABLE.
 void drop_instances_of(Database& database, int source_object_id);
 
+// What sys.dm_cdc_log_scan_sessions has of a scan that ends now.
+void record_scan(const Engine& engine, Database& database, bool empty);
+
 // Reads up to `transactions_max` committed transactions of the log into the change tables and
 // commits. Returns how many it read.
 std::size_t capture(Engine& engine, Database& database, std::size_t transactions_max);

@@ -52,8 +52,10 @@ struct CapturedDdl {
 
 // A session of the capture process that reads the log, in the server's local time.
 struct LogScan {
+  std::int64_t session = 1;
+  Moment began;
   Moment ended;
-  bool empty = false;
+  std::int64_t empty_scans = 0;  // consecutive ones are one row; 0: it found something
 };
 
 // What sys.dm_cdc_errors has.

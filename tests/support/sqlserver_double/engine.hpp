@@ -33,6 +33,10 @@ struct ServerTraits {
   KeyUpdateShape key_updates = KeyUpdateShape::kDeleteInsert;
   bool command_id = true;                   // whether new change tables have __$command_id
   bool unchanged_large_values_kept = true;  // in the image after an update
+  // Consecutive empty scans are one row of sys.dm_cdc_log_scan_sessions: with the times of the
+  // last of them, or from the first one's start on.
+  bool empty_scans_keep_first_start = false;
+  bool in_availability_group = false;
 };
 
 struct Job {

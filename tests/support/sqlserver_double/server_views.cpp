@@ -75,17 +75,19 @@ Rowset log_scan_view(Context& context, Database& database) {
       context.session.read_only_intent) {
     return rowset;
   }
-  const Value now = rounded(database.last_scan->ended, kDateTime);
+  const LogScan& last = *database.last_scan;
+  const Value began = rounded(last.began, kDateTime);
+  const Value now = rounded(last.ended, kDateTime);
   const Value upto = text_value(colon_text(database.captured_upto));
   std::u16string empty_lsn = utf16_of_utf8(colon_text(zero_lsn()));
   empty_lsn.push_back(u'\0');
-  for (const std::int64_t session : {0, 1, 2}) {
-    const bool under_way = session == 2;
+  for (const std::int64_t session : {std::int64_t{0}, last.session, last.session + 1}) {
+    const bool under_way = session > last.session;
     if (under_way && !database.scanning) {
       continue;
     }
     add_row(rowset, {number(session),
-                     now,
+                     under_way ? now : began,
                      under_way ? Value(Null{}) : now,
                      number(0),
                      text_value("Done"),
@@ -103,7 +105,7 @@ Rowset log_scan_view(Context& context, Database& database) {
                      upto,
                      now,
                      number(static_cast<std::int64_t>(database.uncaptured.size())),
-                     number(database.last_scan->empty && !under_way ? 1 : 0),
+                     number(under_way ? 0 : last.empty_scans),
                      number(0)});
   }
   return rowset;
