@@ -55,6 +55,8 @@ struct CopyMark {
   // kCopyChunk: these rows of chunks that are there already, read again; not there: they are gone.
   // Then `chunk` is the last one that is there, and there is neither cursor nor end.
   std::vector<std::vector<std::string>> keys;
+  // kCopyChunk, last portion: rows of these keys belong to it and are read later.
+  std::vector<std::vector<std::string>> later;
   bool cancelled = false;  // kCopyEnd: what is not there yet does not come
   bool gone = false;       // kCopyChunk: the source has dropped the table
 };

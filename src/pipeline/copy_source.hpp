@@ -75,6 +75,10 @@ class CopySource {
   // the table's last.
   virtual std::optional<std::vector<std::string>> next_cursor() const = 0;
 
+  // Of the chunk, or the rows, whose end was read: keys of rows of which the point does not tell
+  // what they are. They were not appended; another point will have them.
+  virtual std::vector<std::vector<std::string>> left_out() const { return {}; }
+
   // Lets go of the point; its rows are no longer needed.
   virtual void release_point() noexcept = 0;
 

@@ -322,9 +322,17 @@ SnapshotCapturer::Table* SnapshotCapturer::next_table() {
   return found == tables_.end() ? nullptr : &*found;
 }
 
+// One of which the present point has something to read.
+SnapshotCapturer::Table* SnapshotCapturer::next_table_here() {
+  const auto found = std::find_if(tables_.begin(), tables_.end(), [](const Table& table) {
+    return !table.progress.complete || (!table.progress.moved.empty() && !table.left_out);
+  });
+  return found == tables_.end() ? nullptr : &*found;
+}
+
 // False when nothing more is read at this point.
 bool SnapshotCapturer::begin_chunk(CaptureResult& result) {
-  Table* table = next_table();
+  Table* table = next_table_here();
   if (table == nullptr || paused_) {
     return false;
   }
@@ -341,8 +349,8 @@ bool SnapshotCapturer::begin_chunk(CaptureResult& result) {
   if (table->progress.chunks == 0) {
     moved.clear();  // of a sink that is ahead: the copy begins again there too
   }
-  reading_keys_.assign(
-      moved.begin(), moved.begin() + static_cast<std::ptrdiff_t>(std::min(moved.size(), kKeysMax)));
+  const std::size_t again = table->left_out ? 0 : std::min(moved.size(), kKeysMax);
+  reading_keys_.assign(moved.begin(), moved.begin() + static_cast<std::ptrdiff_t>(again));
   const bool begun = reading_keys_.empty()
                          ? source_.begin_chunk(copied, table->progress.cursor, options_.chunk_rows)
                          : source_.begin_rows(copied, reading_keys_);
@@ -412,10 +420,14 @@ void SnapshotCapturer::read_chunk(const FetchLimits& limits, TimePoint deadline,
 void SnapshotCapturer::end_chunk(Transaction& last) {
   Table& table = *std::exchange(reading_, nullptr);
   delivered_ = *point_;
+  last.copy.later = source_.left_out();
+  auto& moved = table.progress.moved;
+  for (const auto& key : reading_keys_) {
+    std::erase(moved, key);
+  }
+  moved.insert(moved.end(), last.copy.later.begin(), last.copy.later.end());
+  table.left_out = table.left_out || !last.copy.later.empty();
   if (!reading_keys_.empty()) {
-    for (const auto& key : reading_keys_) {
-      std::erase(table.progress.moved, key);
-    }
     return;
   }
   const auto cursor = source_.next_cursor();
@@ -438,6 +450,7 @@ void SnapshotCapturer::end_round() {
   past_point_ = false;
   for (Table& table : tables_) {
     table.described = false;
+    table.left_out = false;
   }
   // Between two points, the stream gets as long as the chunks had.
   next_point_ = clock_.now() + (clock_.now() - point_asked_at_);

@@ -72,6 +72,7 @@ class SnapshotCapturer final : public Capturer {
     CopyProgress progress;
     std::uint64_t rows_estimate = 0;
     bool described = false;  // `schema` is that of the present point
+    bool left_out = false;   // the present point has not all of `progress.moved`
   };
 
   void read(const FetchLimits& limits, TimePoint deadline, CaptureResult& result);
@@ -94,6 +95,7 @@ class SnapshotCapturer final : public Capturer {
   void end_round();
   void end_copy(CaptureResult& result);
   Table* next_table();
+  Table* next_table_here();
   std::shared_ptr<Transaction> mark_of(Purpose purpose, const Position& position) const;
 
   CopySource& source_;

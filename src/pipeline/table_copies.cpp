@@ -263,12 +263,18 @@ void TableCopies::write_chunk(const Transaction& portion, const DataSet& data) {
   }
   driver_.copy_chunk(rows, copied->chunk_meets_rows);
   copied->chunk_rows += rows.size();
+  const auto add_later = [&] {
+    const auto& later = portion.copy.later;
+    progress.moved.insert(progress.moved.end(), later.begin(), later.end());
+  };
   if (rows_again && ends(portion.portion)) {
     for (const Key& key : portion.copy.keys) {
       std::erase(progress.moved, key);
     }
+    add_later();
     keep(*copied);
   } else if (ends(portion.portion)) {
+    add_later();
     progress.chunks = portion.copy.chunk;
     progress.cursor = portion.copy.cursor;
     progress.run = portion.copy.run;

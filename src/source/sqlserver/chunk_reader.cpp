@@ -191,6 +191,7 @@ bool ChunkReader::open(const CopyTable& table) {
   next_cursor_.reset();
   wanted_.reset();
   patches_.reset();
+  left_out_.clear();
   key_.emplace(reading_->instance,
                read_facts(session_.connection(), reading_->instance.source_table));
   return holds_changes();
@@ -283,11 +284,22 @@ bool ChunkReader::patch(const KeyRange& range) {
                             options.page_rows,
                             key_->condition(range, TableKey::Where::kChangeTable));
   while (changes.peek() != nullptr) {
-    const bool told = !instance.key.empty() && patches_->add(changes.pop());
-    if (!told || patches_->bytes() > options.gate_bytes_max / 4) {
-      log_->info("changes do not tell what {} rows are at this point table={} bytes={}",
-                 range.up_to.empty() ? "a table's" : "a chunk's", instance.table.to_string(),
+    if (instance.key.empty()) {
+      log_->info("table without a key has changed, and is copied later table={}",
+                 instance.table.to_string());
+      return false;
+    }
+    patches_->add(changes.pop());
+    if (patches_->bytes() > options.gate_bytes_max / 4) {
+      log_->info("chunk has too many changes for one table={} bytes={}", instance.table.to_string(),
                  patches_->bytes());
+      return false;
+    }
+  }
+  for (const RowPatches::Key& key : patches_->unknown()) {
+    if (!key_text(key)) {
+      log_->info("row cannot be told, and its table is copied later table={}",
+                 instance.table.to_string());
       return false;
     }
   }
@@ -361,16 +373,13 @@ CopySource::Read ChunkReader::read(Transaction& portion, std::size_t bytes_max,
   const CaptureInstance& instance = reading_->instance;
   while (portion.memory_bytes() < bytes_max && clock_.now() < deadline) {
     if (!rows_->next()) {
-      rows_.reset();
-      for (RowPatches::Values& values : patches_->take_left()) {
-        add(std::move(values), portion);
-      }
+      end_reading(portion);
       return {true};
     }
     RowPatches::Values values = fetch();
     if (!instance.key.empty()) {
       if (const RowPatches::Patch* patch = patches_->use(values)) {
-        if (!patch->there) {
+        if (patch->unknown || !patch->there) {
           continue;
         }
         for (std::size_t i = 0; i < values.size(); ++i) {
@@ -385,29 +394,48 @@ CopySource::Read ChunkReader::read(Transaction& portion, std::size_t bytes_max,
   return {false};
 }
 
+void ChunkReader::end_reading(Transaction& portion) {
+  rows_.reset();
+  for (RowPatches::Values& values : patches_->take_left()) {
+    add(std::move(values), portion);
+  }
+  for (const RowPatches::Key& key : patches_->unknown()) {
+    if (auto text = key_text(key); text && is_wanted(*text)) {
+      left_out_.push_back(std::move(*text));
+    }
+  }
+}
+
+// As the key is written down in cursors; none where a part of it is NULL, which has no text.
+std::optional<KeyText> ChunkReader::key_text(const RowPatches::Key& key) const {
+  KeyText texts;
+  for (std::size_t i = 0; i < key.size(); ++i) {
+    const std::size_t place = reading_->instance.key[i];
+    if (!key[i]) {
+      return std::nullopt;
+    }
+    texts.push_back(value_text(reading_->schema->columns[place],
+                               value_of(reading_->instance.columns[place], *key[i])));
+  }
+  return texts;
+}
+
 void ChunkReader::add(RowPatches::Values values, Transaction& portion) const {
+  if (wanted_) {
+    RowPatches::Key key;
+    for (const std::size_t place : reading_->instance.key) {
+      key.push_back(values[place]);
+    }
+    if (const auto text = key_text(key); !text || !is_wanted(*text)) {
+      return;
+    }
+  }
   const auto row = portion.arena().array<Value>(values.size());
   for (std::size_t i = 0; i < values.size(); ++i) {
     row[i] = values[i] ? value_of(reading_->instance.columns[i], portion.arena().copy(*values[i]))
                        : Value::null();
   }
-  if (is_wanted(row)) {
-    portion.add_change(reading_->schema, Operation::kInsert, row);
-  }
-}
-
-bool ChunkReader::is_wanted(std::span<const Value> row) const {
-  if (!wanted_) {
-    return true;
-  }
-  KeyText key;
-  for (const std::size_t place : reading_->instance.key) {
-    if (row[place].is_null()) {
-      return false;  // nobody can ask for it
-    }
-    key.push_back(value_text(reading_->schema->columns[place], row[place]));
-  }
-  return wanted_->contains(key);
+  portion.add_change(reading_->schema, Operation::kInsert, row);
 }
 
 std::optional<std::vector<std::string>> ChunkReader::next_cursor() const {

@@ -6,7 +6,6 @@
 #include <memory>
 #include <optional>
 #include <set>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -34,8 +33,7 @@ namespace headgate::source::sqlserver {
 // The stream cannot have passed `to`, since nothing was captured beyond it.
 //
 // A table without a key can only be read at a point where nothing changed in (from, to]. A chunk
-// whose changes are too many for memory, or do not tell what became of a row, is made smaller, and
-// what is left of the trouble waits for another point.
+// whose changes are too many for memory is made smaller.
 //
 // Nothing is locked. The server keeps old row versions while a point is awaited and used: some
 // seconds, and as much longer as the capture process is behind. Its log it keeps for that process
@@ -56,6 +54,7 @@ class ChunkReader final : public CopySource {
                   const std::vector<std::vector<std::string>>& keys) override;
   Read read(Transaction& portion, std::size_t bytes_max, TimePoint deadline) override;
   std::optional<std::vector<std::string>> next_cursor() const override;
+  std::vector<std::vector<std::string>> left_out() const override { return left_out_; }
   void release_point() noexcept override;
   void close() noexcept override;
 
@@ -76,7 +75,9 @@ class ChunkReader final : public CopySource {
   void select(const KeyRange& range);
   RowPatches::Values fetch();
   void add(RowPatches::Values values, Transaction& portion) const;
-  bool is_wanted(std::span<const Value> row) const;
+  bool is_wanted(const KeyText& key) const { return !wanted_ || wanted_->contains(key); }
+  std::optional<KeyText> key_text(const RowPatches::Key& key) const;
+  void end_reading(Transaction& portion);
 
   Session& session_;
   const Clock& clock_;
@@ -100,6 +101,7 @@ class ChunkReader final : public CopySource {
   std::string doing_;                        // for errors
   std::optional<odbc::Statement> rows_;
   std::optional<KeyText> next_cursor_;
+  std::vector<KeyText> left_out_;
 };
 
 }  // namespace headgate::source::sqlserver

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/error.hpp"
 #include "core/change.hpp"
 #include "source/sqlserver/update_mask.hpp"
 
@@ -39,7 +38,7 @@ RowPatches::Key RowPatches::key_of(const Values& values) const {
   return key;
 }
 
-bool RowPatches::add(ChangeRow change) {
+void RowPatches::add(ChangeRow change) {
   Key key = key_of(change.values);
   const Operation operation = operation_of(change);
   // An update that moves a row has only one of its two rows here where the other's key is not among
@@ -57,24 +56,26 @@ bool RowPatches::add(ChangeRow change) {
   if (is_new) {
     bytes_ += bytes_of(key);
   }
-  if (!in_command_order_ && !in_place && entry.changed_at == change.key.commit_lsn) {
-    return false;  // two changes of one key in a transaction, in an order that is not recorded
-  }
+  const bool same_transaction = entry.changed_at == change.key.commit_lsn;
   entry.changed_at = change.key.commit_lsn;
-  const bool told = follow(std::move(change), entry, in_place);
+  if (same_transaction && !in_command_order_ && !in_place) {
+    entry.patch = Patch{true, false, {}, {}};  // two changes of a key, in an order not recorded
+  } else if (!same_transaction || in_command_order_ || !entry.patch.unknown) {
+    follow(std::move(change), entry, in_place);
+  }
   weigh(entry);
-  return told;
 }
 
-bool RowPatches::follow(ChangeRow change, Entry& entry, bool in_place) {
+void RowPatches::follow(ChangeRow change, Entry& entry, bool in_place) const {
   const Operation operation = operation_of(change);
   Patch& patch = entry.patch;
-  if (operation == Operation::kDelete || operation == Operation::kUpdateBefore) {
-    patch.there = false;
-    if (operation == Operation::kDelete) {
-      patch.values.clear();
-    }  // else they are there for the row after the update, which comes next
-    return true;
+  if (operation == Operation::kDelete) {
+    patch = Patch{};
+    return;
+  }
+  if (operation == Operation::kUpdateBefore) {
+    patch.there = false;  // but for the row after it, which comes next and may need its values
+    return;
   }
   std::vector<bool> as_read(change.values.size(), false);
   for (std::size_t i = 0; i < change.values.size(); ++i) {
@@ -85,8 +86,9 @@ bool RowPatches::follow(ChangeRow change, Entry& entry, bool in_place) {
     if (recorded) {
       continue;
     }
-    if (!in_place) {
-      return false;
+    if (!in_place || patch.unknown) {
+      patch = Patch{true, false, {}, {}};
+      return;
     }
     if (patch.values.empty()) {
       as_read[i] = true;
@@ -95,8 +97,7 @@ bool RowPatches::follow(ChangeRow change, Entry& entry, bool in_place) {
       as_read[i] = patch.as_read[i];
     }
   }
-  patch = {true, std::move(change.values), std::move(as_read)};
-  return true;
+  patch = {false, true, std::move(change.values), std::move(as_read)};
 }
 
 void RowPatches::weigh(Entry& entry) {
@@ -117,17 +118,26 @@ const RowPatches::Patch* RowPatches::use(const Values& row) {
 std::vector<RowPatches::Values> RowPatches::take_left() {
   std::vector<Values> left;
   for (auto& [key, entry] : rows_) {
-    if (!entry.used && entry.patch.there) {
-      if (!entry.patch.complete()) {
-        throw Error{ErrorKind::kTransient,
-                    "source: a change table has an update of a row that the table does not show"};
-      }
+    if (entry.used || !entry.patch.there) {
+      continue;
+    }
+    if (entry.patch.complete()) {
       left.push_back(std::move(entry.patch.values));
+    } else {
+      entry.patch = Patch{true, false, {}, {}};  // it was to be read, and nobody has seen it
     }
   }
-  rows_.clear();
-  bytes_ = 0;
   return left;
+}
+
+std::vector<RowPatches::Key> RowPatches::unknown() const {
+  std::vector<Key> keys;
+  for (const auto& [key, entry] : rows_) {
+    if (entry.patch.unknown) {
+      keys.push_back(key);
+    }
+  }
+  return keys;
 }
 
 }  // namespace headgate::source::sqlserver

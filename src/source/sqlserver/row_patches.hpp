@@ -29,6 +29,9 @@ class RowPatches {
   using Key = Values;
 
   struct Patch {
+    // The changes do not tell what became of it: it came here with values that only its row at
+    // another key has, or nobody can say which of its changes was the last.
+    bool unknown = false;
     bool there = false;  // else the row is gone
     Values values;
     // Values that no change has recorded: those of the row that was read, which is there then.
@@ -42,10 +45,8 @@ class RowPatches {
   RowPatches(const CaptureInstance& instance, bool in_command_order);
 
   // The next of all changes between the two LSNs that have their key in what is read, in their
-  // order. False where they do not tell what becomes of a row: it came to its key with values that
-  // only its row at another key has, or nobody can say which change of a key was the last. Nothing
-  // is to be called then.
-  bool add(ChangeRow change);
+  // order.
+  void add(ChangeRow change);
 
   // What is held, in memory.
   std::size_t bytes() const { return bytes_; }
@@ -53,9 +54,10 @@ class RowPatches {
   // The row's patch, and from now on it is none of take_left(); null where nothing has changed it.
   const Patch* use(const Values& row);
 
-  // The rows that were not read and are there, in no order. Throws Error{kTransient} for one that
-  // would have to have been read.
+  // Behind the last row that was read: the others that are there, in no order.
   std::vector<Values> take_left();
+  // And the keys of those that are not known.
+  std::vector<Key> unknown() const;
 
  private:
   struct Entry {
@@ -66,7 +68,7 @@ class RowPatches {
   };
 
   Key key_of(const Values& values) const;
-  bool follow(ChangeRow change, Entry& entry, bool in_place);
+  void follow(ChangeRow change, Entry& entry, bool in_place) const;
   void weigh(Entry& entry);
 
   const CaptureInstance* instance_;
