@@ -145,7 +145,7 @@ void SnapshotCapturer::read(const FetchLimits& limits, TimePoint deadline, Captu
 // goes on for a while before the next attempt. Where it need not wait, what the source keeps for
 // the sake of the point should not grow for ever.
 void SnapshotCapturer::give_point_up_when_late() {
-  if (paused_) {
+  if (paused_ && !begin_pending_) {
     give_point_up();
     return;
   }

@@ -81,9 +81,8 @@ TEST_CASE("what a source has not yet is refused, without findings beside the poi
   check_mistakes({
       {good_but("type: postgres\n  dsn: host=db1 dbname=shop user=headgate",
                 "type: sqlserver\n  dsn: Driver=FreeTDS;Server=db1;PWD=x") +
-           "snapshot: { mode: initial }\n",
-       "c.yml:10: snapshot.mode: initial is not available for a sqlserver source in this version",
-       "snapshot: { mode: never } begins with what is captured from now on"},
+           "snapshot: { method: bulk }\n",
+       "c.yml:10: snapshot.method: bulk applies to postgres sources only", "leave the key out"},
       {good_but("type: postgres\n  dsn: host=db1 dbname=shop user=headgate",
                 "type: sqlserver\n  dsn: Driver=FreeTDS;Server=db1;PWD=x\n  slot: s") +
            "snapshot: { mode: never }\n",

@@ -190,6 +190,29 @@ TEST_CASE("tables that are missing, written otherwise or left out are told apart
         "= NULL;");
 }
 
+TEST_CASE("what a first copy needs is checked, and what is missing named") {
+  Setup setup;
+  setup.enable();
+  setup.config.more.clear();
+  CHECK(setup.check().status->code == kExitOk);
+
+  setup.server.execute("ALTER DATABASE shop SET ALLOW_SNAPSHOT_ISOLATION OFF");
+  setup.log_in_as_reader("GRANT SELECT ON SCHEMA::[cdc] TO [read]]er];");
+  setup.check();
+  INFO(setup.last.out << setup.last.err);
+  CHECK(setup.last.status->code == kExitOperator);
+  const std::string allow = setup.remedy("FAIL", "snapshot isolation is not allowed");
+  CHECK(allow == "ALTER DATABASE [shop] SET ALLOW_SNAPSHOT_ISOLATION ON;");
+  const std::string see = setup.remedy("FAIL", "may not see where in the log");
+  CHECK(see == "USE [master]; GRANT VIEW SERVER STATE TO [read]]er];");
+  const std::string read = setup.remedy("FAIL", "which the first copy needs");
+  CHECK(says(read, "GRANT SELECT ON [dbo].[orders] TO [read]]er];"));
+  for (const std::string& statement : {allow, see, read}) {
+    setup.server.execute(statement);
+  }
+  CHECK(setup.check().status->code == kExitOk);
+}
+
 TEST_CASE("what a login lacks is named with the grant, properly quoted, and the grant is enough") {
   Setup setup;
   setup.enable();

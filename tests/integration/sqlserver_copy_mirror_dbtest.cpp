@@ -149,7 +149,8 @@ void fill(SqlServerDouble& server) {
 // that copies it.
 class Copying {
  public:
-  explicit Copying(const std::string& name)
+  // `rate`: of the copy, as the configuration writes it.
+  explicit Copying(const std::string& name, const std::string& rate = "null")
       : seed(random_seed(name)), random(seed), lag_(seed + 1) {
     server.change_traits([&](sqlserver::ServerTraits& traits) {
       traits.unchanged_large_values_kept = false;
@@ -165,7 +166,7 @@ class Copying {
     config.pipeline = "copy";
     config.tables = {"dbo.*"};
     config.sinks = {sqlite_sink("file", folder.path("mirror.db"))};
-    config.more = "snapshot: { chunk_rows: 40, max_rate: 64KiB }\n";
+    config.more = fmt::format("snapshot: {{ chunk_rows: 40, max_rate: {} }}\n", rate);
     config.source_type = "sqlserver";
     config.source_dsn = server.connection_string(HEADGATE_TDSODBC);
   }
@@ -178,6 +179,14 @@ class Copying {
   demo::TextRows progress() {
     return SqliteFile(folder.path("mirror.db"))
         .query("SELECT * FROM headgate_tables ORDER BY 1, 2");
+  }
+
+  std::string progress_text() {
+    std::string text;
+    for (const auto& row : progress()) {
+      text += row.back().value_or("");
+    }
+    return text;
   }
 
   // Once nothing changes any more.
@@ -217,7 +226,7 @@ class Copying {
 }  // namespace
 
 TEST_CASE("a first copy under a storm of changes, killed again and again, is like the source") {
-  Copying copying("sqlserver_copy_mirror");
+  Copying copying("sqlserver_copy_mirror", "64KiB");
   INFO("HEADGATE_SEED=" << copying.seed);
   Daemon daemon(copying.folder, copying.config);
   Storm storm(copying.server, copying.seed);
@@ -242,4 +251,112 @@ TEST_CASE("a first copy under a storm of changes, killed again and again, is lik
   copying.compare(daemon);
   CHECK(count(daemon.log(), "copy goes on table=") > 0);  // it did interrupt
   CHECK(daemon.terminate().ok());
+}
+
+TEST_CASE("tables are copied anew beside a storm: paused, gone on with, killed, and cancelled") {
+  Copying copying("sqlserver_copy_again", "64KiB");
+  INFO("HEADGATE_SEED=" << copying.seed);
+  Daemon daemon(copying.folder, copying.config);
+  daemon.start();
+  daemon.wait_ready(60s);
+  Storm storm(copying.server, copying.seed);
+
+  REQUIRE(daemon.command({"snapshot", "start", "dbo.goods", "dbo.hot"}).ok());
+  daemon.wait_until("the copy gets on", 30s,
+                    [&] { return count(copying.progress_text(), "\"chunks\":") > 0; });
+  REQUIRE(daemon.command({"snapshot", "pause"}).ok());
+  daemon.wait_until("it is paused", 30s, [&] {
+    return count(daemon.command({"snapshot", "status"}).out, "paused") > 0;
+  });
+  storm.run_for(300);
+  REQUIRE(daemon.command({"snapshot", "resume"}).ok());
+  storm.run_for(300);
+  daemon.kill9();
+  daemon.start();
+  daemon.wait_until("the copy ends", 60s,
+                    [&] { return count(daemon.log(), "copy read tables=2") == 1; });
+
+  REQUIRE(daemon.command({"snapshot", "start"}).ok());
+  daemon.wait_until("the copy of all tables runs", 30s, [&] {
+    return count(daemon.command({"snapshot", "status"}).out, " of 5 tables") > 0;
+  });
+  REQUIRE(daemon.command({"snapshot", "cancel"}).ok());
+  daemon.wait_until("it is cancelled", 30s,
+                    [&] { return count(daemon.log(), "copy cancelled") == 1; });
+  storm.stop();
+  copying.compare(daemon);
+  CHECK(daemon.terminate().ok());
+}
+
+TEST_CASE("a capture process that is behind holds a copy up, and not the changes") {
+  Copying copying("sqlserver_copy_behind");
+  Daemon daemon(copying.folder, copying.config);
+  daemon.start();
+  daemon.wait_ready(60s);
+  SqlServerDouble& server = copying.server;
+  server.set_capture(CaptureMode::kManual);
+  server.execute("UPDATE dbo.hot SET n = 100 WHERE id = 1");
+  server.execute("UPDATE dbo.hot SET n = 200 WHERE id = 1");
+  server.forget_statements();
+  REQUIRE(daemon.command({"snapshot", "start", "dbo.hot"}).ok());
+  daemon.wait_until("a copy point is asked for", 30s,
+                    [&] { return server.count_statements("SAVE TRANSACTION") > 0; });
+  server.capture(1);
+  daemon.wait_until("the change has come", 30s, [&] {
+    return SqliteFile(copying.folder.path("mirror.db")).value("SELECT n FROM hot WHERE id = 1") ==
+           "100";
+  });
+  CHECK(count(daemon.log(), "copy read") == 1);  // the first one
+  server.capture();
+  server.write_idle_row();
+  daemon.wait_until("the copy ends", 30s, [&] { return count(daemon.log(), "copy read") == 2; });
+  copying.compare(daemon);
+}
+
+TEST_CASE("a table that is enabled later is left out until it is copied at the next start") {
+  Copying copying("sqlserver_copy_new");
+  Daemon daemon(copying.folder, copying.config);
+  daemon.start();
+  daemon.wait_ready(60s);
+  copying.server.execute(
+      "CREATE TABLE dbo.later (id int NOT NULL PRIMARY KEY, t nvarchar(20) NULL); "
+      "INSERT INTO dbo.later VALUES (1, N'before'), (2, N'before')");
+  copying.server.execute(
+      "EXEC sys.sp_cdc_enable_table @source_schema = N'dbo', @source_name = N'later', @role_name = "
+      "NULL");
+  copying.server.execute("UPDATE dbo.later SET t = N'seen' WHERE id = 1");
+  copying.server.execute("UPDATE dbo.hot SET n = 1000");
+  daemon.wait_until("it is told", 30s, [&] {
+    return count(daemon.log(), "table dbo.later is captured for the first time") == 1;
+  });
+  copying.compare(daemon);
+  SqliteFile file(copying.folder.path("mirror.db"));
+  CHECK(file.value("SELECT COUNT(*) FROM sqlite_master WHERE name = 'later'") == "0");
+  REQUIRE(daemon.terminate().ok());
+
+  copying.server.execute("UPDATE dbo.later SET t = N'between' WHERE id = 2");
+  daemon.start();
+  daemon.wait_until("it is copied", 60s,
+                    [&] { return count(daemon.log(), "copy read tables=1 rows=2") == 1; });
+  copying.server.execute("INSERT INTO dbo.later VALUES (3, N'after')");
+  daemon.wait_until("it is followed", 30s, [&] {
+    return file.value("SELECT group_concat(t, ',') FROM (SELECT t FROM later ORDER BY id)") ==
+           "seen,between,after";
+  });
+  copying.compare(daemon);
+}
+
+TEST_CASE("a first copy without snapshot isolation stops with the statement that allows it") {
+  Copying copying("sqlserver_copy_refused");
+  copying.server.execute("ALTER DATABASE shop SET ALLOW_SNAPSHOT_ISOLATION OFF");
+  Daemon daemon(copying.folder, copying.config);
+  daemon.start();
+  CHECK(daemon.wait_exit().code == 77);
+  CHECK(count(daemon.log(), "ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON") > 0);
+  const auto check = daemon.command({"check"});
+  CHECK(count(check.out, "ALTER DATABASE [shop] SET ALLOW_SNAPSHOT_ISOLATION ON;") > 0);
+  CHECK(daemon.command({"check", "--apply"}).ok());
+  daemon.start();
+  daemon.wait_ready(60s);
+  copying.compare(daemon);
 }

@@ -530,6 +530,25 @@ void add_gating_roles(Findings& findings, odbc::Connection& connection, const Se
   }
 }
 
+// What the server says to who asks as a copy point does (ScanFence); empty: nothing.
+std::string refuses_log_places(odbc::Connection& connection) {
+  try {
+    for (const char* view : {"sys.dm_tran_database_transactions", "sys.dm_tran_current_transaction",
+                             "sys.dm_cdc_log_scan_sessions"}) {
+      odbc::Statement rows(connection, "look for the places of transactions in the log");
+      rows.execute(fmt::format("SELECT COUNT(*) FROM {}", view));
+      rows.next();
+      rows.drain();
+    }
+  } catch (const odbc::OdbcError& error) {
+    if (error.kind() != ErrorKind::kOperator) {
+      throw;
+    }
+    return error.what();
+  }
+  return {};
+}
+
 void add_first_copy(Findings& findings, odbc::Connection& connection, const ServerFacts& server,
                     const std::vector<CaptureInstance>& ours) {
   std::vector<std::string> tables;
@@ -550,6 +569,18 @@ void add_first_copy(Findings& findings, odbc::Connection& connection, const Serv
                                    server.user, joined(refused)),
                        remedy)
             .mended_by("source", grants));
+  }
+  if (const std::string refusal = refuses_log_places(connection); !refusal.empty()) {
+    const std::string grant =
+        server.is_azure_database()
+            ? fmt::format("GRANT VIEW DATABASE STATE TO {};", quoted(server.user))
+            : fmt::format("USE [master]; GRANT VIEW SERVER STATE TO {};", quoted(server.login));
+    findings.push_back(
+        Finding::error(fmt::format("source: login {} may not see where in the log its transactions "
+                                   "stand, which the first copy needs: {}",
+                                   server.login, refusal),
+                       grant)
+            .mended_by("source", {grant}));
   }
   odbc::Statement rows(connection, "look for snapshot isolation");
   rows.execute(

@@ -157,8 +157,11 @@ History Session::prepare(const std::vector<SinkStand>& sinks) {
   require(findings);
   history_ = read_history(connection());
   followed_.clear();
+  admitted_.reset();
   for (const SinkStand& stand : sinks) {
     for (const TableRecord& table : stand.tables) {
+      admitted_ = admitted_.value_or(std::set<std::uint32_t>{});
+      admitted_->insert(table.source.source_id);
       const auto note = parse_note(table.source.source_note);
       if (!note) {
         continue;
@@ -211,10 +214,30 @@ std::vector<Reading> Session::follow(const LSN& position) {
   CaptureInstances ours = ours_of(std::move(all));
   tell(check_columns(ours));
   std::vector<Reading> readings;
+  std::set<std::uint32_t> ids;
   for (const CaptureInstances& of_table : by_table(std::move(ours))) {
-    readings.push_back(choose(of_table, position));
+    if (admits(of_table.back())) {
+      readings.push_back(choose(of_table, position));
+      ids.insert(static_cast<std::uint32_t>(of_table.back().source_table));
+    }
+  }
+  if (!admitted_) {
+    admitted_ = std::move(ids);
   }
   return readings;
+}
+
+// A table whose changes alone reached the sinks would look complete to them, and never be copied.
+bool Session::admits(const CaptureInstance& instance) {
+  if (!options_.copy_new_tables || !admitted_ ||
+      admitted_->contains(static_cast<std::uint32_t>(instance.source_table))) {
+    return true;
+  }
+  tell({Finding::warning(fmt::format("source: table {} is captured for the first time, and not "
+                                     "followed yet",
+                                     instance.table.to_string()),
+                         "restart headgate, which copies it then")});
+  return false;
 }
 
 // A table that was followed and is not captured any more, or not under a name that is ours.

@@ -67,13 +67,18 @@ class Session {
   // Error{kOperator} when the login may not see their columns.
   CaptureInstances instances();
 
-  // What is read behind `position`: one instance of each captured table.
+  // What is read behind `position`: one instance of each captured table, but for those that came
+  // since prepare() and are to be copied (Options::copy_new_tables).
   //
   // Throws Error{kPositionLost} when changes of a table behind `position` are in none: cleaned up,
   // or gone with their instance. A table that no sink knows, and which prepare() and earlier calls
   // have not met, begins where its oldest instance does. Also logs columns that no change table
   // has.
   std::vector<Reading> follow(const LSN& position);
+
+  // The tables that are captured by now are all followed. REQUIRES: those that no sink knows are
+  // copied.
+  void admit_new_tables() { admitted_.reset(); }
 
   // Before anything of a window leaves (I7): the instances are the same as before it, and none of
   // them was cleaned up beyond what was needed behind `position`. False: read it again, and
@@ -92,6 +97,7 @@ class Session {
   Reading choose(const CaptureInstances& of_table, const LSN& position);
   std::vector<std::uint32_t> null_before(const CaptureInstance& older,
                                          const CaptureInstance& newer);
+  bool admits(const CaptureInstance& instance);
   void check_absent(const CaptureInstances& all) const;
   void tell(const Findings& findings);
 
@@ -102,7 +108,10 @@ class Session {
   History history_;
   ServerTime time_;
   std::map<std::uint32_t, FollowedTable> followed_;  // by the table's id
-  std::set<std::string> told_;                       // warnings that are in the log already
+  // The tables that follow() follows, by their ids; none: all that are there when it is next
+  // called.
+  std::optional<std::set<std::uint32_t>> admitted_;
+  std::set<std::string> told_;  // warnings that are in the log already
 };
 
 }  // namespace headgate::source::sqlserver

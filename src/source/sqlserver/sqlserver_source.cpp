@@ -9,6 +9,20 @@ LSN SqlServerSource::current_end() {
   return captured_to(session_.connection()).value_or(LSN{});
 }
 
+// Asked where those of them that a sink has not are copied.
+std::vector<TableSchema> SqlServerSource::captured_tables() {
+  std::vector<TableSchema> tables;
+  const auto captured = captured_to(session_.connection());
+  if (!session_.options().copy_new_tables || !captured) {
+    return tables;
+  }
+  session_.admit_new_tables();
+  for (const Reading& reading : session_.follow(*captured)) {
+    tables.push_back(*reading.schema);
+  }
+  return tables;
+}
+
 Capturer& SqlServerSource::snapshot() {
   if (session_.options().copy_rows) {
     return chunks_;

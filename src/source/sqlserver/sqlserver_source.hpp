@@ -29,6 +29,7 @@ class SqlServerSource final : public Source {
   History prepare(const std::vector<SinkStand>& sinks) override { return session_.prepare(sinks); }
   void give_up() noexcept override {}          // nothing was made there
   std::string place() override { return {}; }  // no sink writes to SQL Server yet
+  std::vector<TableSchema> captured_tables() override;
   bool captures(const TableName& table) const override { return session_.filter().matches(table); }
   LSN current_end() override;
   Capturer& cdc() override { return cdc_; }
