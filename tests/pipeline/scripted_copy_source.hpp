@@ -41,6 +41,9 @@ class ScriptedCopySource final : public CopySource {
 
   void request_point() override;
   std::optional<Position> point(TimePoint deadline) override;
+  Waiting waiting() const override {
+    return {holds_stream, "some transactions have not ended", "end them"};
+  }
   std::vector<CopyTable> tables(const std::set<std::uint32_t>* only) override;
   bool begin_chunk(const CopyTable& table, const std::vector<std::string>& after,
                    std::size_t rows_max) override;
@@ -53,6 +56,7 @@ class ScriptedCopySource final : public CopySource {
 
   std::size_t rows_per_read = 1000;
   Duration time_per_read{};
+  bool holds_stream = true;
   std::size_t requests = 0;
   std::size_t closes = 0;
   bool has_point() const { return point_.has_value(); }

@@ -274,6 +274,19 @@ TEST_CASE("a point that is late is given up, and the stream goes on before the n
   CHECK(scene.source.requests == 3);
 }
 
+TEST_CASE("where the stream cannot pass a point that is awaited, it does not wait with the copy") {
+  Scene scene;
+  scene.source.holds_stream = false;
+  scene.open_request(100);
+  scene.source.answer(position(130), milliseconds(500));
+  CHECK(scene.fetch() == Lines{"copy of orders at 100"});
+  scene.cdc.reply({whole(120, scene.orders)});
+  CHECK(scene.fetch() == Lines{"120"});
+  scene.cdc.reply({whole(130, scene.orders)});
+  CHECK(scene.run() == Lines{"130", "chunk 1 of orders at 130 [a b c d e], all",
+                             "copy of orders ends at 130", "next: cdc"});
+}
+
 TEST_CASE("chunks of one point take no longer than a round, and then the stream has its turn") {
   CopyOptions options = chunks_of(1);
   options.round_max = milliseconds(250);

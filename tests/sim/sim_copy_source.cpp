@@ -41,11 +41,15 @@ std::optional<Position> SimCopySource::point(TimePoint deadline) {
     return std::nullopt;
   }
   asked_ = false;
-  point_ = database_.any_position(asked_at_);
+  point_ = database_.any_position(at_the_end_ ? database_.end() : asked_at_);
   told_.clear();
   state_ = *database_.state_at(*point_);
   world_.trace("source", "copy point at {:X}", point_->lsn.to_postgres());
   return point_;
+}
+
+CopySource::Waiting SimCopySource::waiting() const {
+  return {!at_the_end_, "a point is late", "wait"};
 }
 
 std::vector<CopyTable> SimCopySource::tables(const std::set<std::uint32_t>* only) {

@@ -21,8 +21,13 @@ class SimCopySource final : public CopySource, public SimConnection {
  public:
   using SimConnection::SimConnection;
 
+  // A point that comes is where the log ends then, as SQL Server's: the stream need not wait for
+  // it.
+  void find_points_at_the_end() { at_the_end_ = true; }
+
   void request_point() override;
   std::optional<Position> point(TimePoint deadline) override;
+  Waiting waiting() const override;
   std::vector<CopyTable> tables(const std::set<std::uint32_t>* only) override;
   bool begin_chunk(const CopyTable& table, const std::vector<std::string>& after,
                    std::size_t rows_max) override;
@@ -39,6 +44,7 @@ class SimCopySource final : public CopySource, public SimConnection {
   std::optional<std::size_t> begin_reading(const CopyTable& table);
   void find_chunk(std::size_t table, const std::vector<std::string>& after, std::size_t rows_max);
 
+  bool at_the_end_ = false;
   bool asked_ = false;
   std::uint64_t asked_at_ = 0;  // where the source's log ended
   TimePoint ready_at_{};

@@ -290,6 +290,9 @@ SimSource::SimSource(World& world, SourceDatabase& database, const SourceOptions
     log_ = std::make_unique<SimStream>(world, database, options, sinks);
   }
   if (options.chunks) {
+    if (options.points_at_the_end) {
+      copy_source_.find_points_at_the_end();
+    }
     patient_log_ = std::make_unique<SimPatientReader>(world, *log_);
     chunks_ = std::make_unique<SnapshotCapturer>(copy_source_, *patient_log_, world.clock,
                                                  options.copy, world.log());

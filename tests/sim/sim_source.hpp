@@ -29,6 +29,7 @@ struct SourceOptions {
   std::size_t page_rows = 6;  // by_table: rows read from one table at once
   // Copies are made chunk by chunk instead of all at once.
   bool chunks = false;
+  bool points_at_the_end = false;  // SimCopySource's
   CopyOptions copy{};
 };
 

@@ -441,6 +441,7 @@ Plan plan_for(std::uint64_t seed) {
     plan.rates.late_points = copies.chance(300) ? static_cast<unsigned>(copies.below(700)) : 0;
     plan.rates.locked = copies.chance(300) ? static_cast<unsigned>(copies.below(300)) : 0;
     plan.copy_requests = copies.chance(500);
+    plan.source.points_at_the_end = copies.chance(300);
     plan.workload.drop_per_mille =
         copies.chance(200) ? static_cast<unsigned>(copies.between(1, 30)) : 0;
     if (plan.workload.alter_per_mille == 0 && copies.chance(100)) {
