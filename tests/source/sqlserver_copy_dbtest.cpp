@@ -179,8 +179,14 @@ TEST_CASE("a row that was moved with values that only its old place has is left 
   copying.server.execute("INSERT INTO dbo.t VALUES (1, 1, N'moves'), (2, 2, N'stays')");
   copying.server.capture();
   copying.open();
+  const bool seen = GENERATE(false, true);
+  if (seen) {
+    copying.server.execute("UPDATE dbo.t SET id = 5 WHERE id = 1");
+  }
   copying.pin();
-  copying.server.execute("UPDATE dbo.t SET id = 5 WHERE id = 1");
+  if (!seen) {
+    copying.server.execute("UPDATE dbo.t SET id = 5 WHERE id = 1");
+  }
   copying.capture_all();
   CHECK(copying.all("t") == Lines{"2,2,stays"});
   CHECK(copying.reader->left_out() == std::vector<KeyText>{{"5"}});
