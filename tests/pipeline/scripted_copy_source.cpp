@@ -67,6 +67,7 @@ bool ScriptedCopySource::begin_reading(const CopyTable& table) {
   expect(told_.contains(table.schema->source_id), "a chunk of a table that no point told");
   expect(reading_ == nullptr, "a chunk within a chunk");
   rows_.clear();
+  left_out_.clear();
   next_cursor_.reset();
   if (std::exchange(hidden_, false)) {
     return false;
@@ -115,6 +116,11 @@ CopySource::Read ScriptedCopySource::read(Transaction& portion, std::size_t, Tim
   expect(reading_ != nullptr, "read() of nothing");
   clock_.advance(time_per_read);
   for (std::size_t i = 0; i < rows_per_read && !rows_.empty(); ++i) {
+    if (unknown.contains(rows_.front())) {
+      left_out_.push_back({rows_.front()});
+      rows_.pop_front();
+      continue;
+    }
     const Value value = Value::text(rows_.front());
     portion.add_change(reading_, Operation::kInsert, portion.copy_row({&value, 1}));
     rows_.pop_front();

@@ -41,9 +41,7 @@ class ScriptedCopySource final : public CopySource {
 
   void request_point() override;
   std::optional<Position> point(TimePoint deadline) override;
-  Waiting waiting() const override {
-    return {holds_stream, "some transactions have not ended", "end them"};
-  }
+  Waiting waiting() const override { return waits; }
   std::vector<CopyTable> tables(const std::set<std::uint32_t>* only) override;
   bool begin_chunk(const CopyTable& table, const std::vector<std::string>& after,
                    std::size_t rows_max) override;
@@ -51,12 +49,15 @@ class ScriptedCopySource final : public CopySource {
                   const std::vector<std::vector<std::string>>& keys) override;
   Read read(Transaction& portion, std::size_t bytes_max, TimePoint deadline) override;
   std::optional<std::vector<std::string>> next_cursor() const override { return next_cursor_; }
+  std::vector<std::vector<std::string>> left_out() const override { return left_out_; }
   void release_point() noexcept override;
   void close() noexcept override;
 
+  Waiting waits{true, "nobody has answered", "answer"};
+  // Keys of rows that the present point cannot tell.
+  std::set<std::string> unknown;
   std::size_t rows_per_read = 1000;
   Duration time_per_read{};
-  bool holds_stream = true;
   std::size_t requests = 0;
   std::size_t closes = 0;
   bool has_point() const { return point_.has_value(); }
@@ -85,6 +86,7 @@ class ScriptedCopySource final : public CopySource {
   TableSchemaPtr reading_;
   std::deque<std::string> rows_;
   std::optional<std::vector<std::string>> next_cursor_;
+  std::vector<std::vector<std::string>> left_out_;
 };
 
 }  // namespace headgate::pipeline_test

@@ -276,6 +276,27 @@ TEST_CASE("changes between a point's own statements are in its rows") {
   CHECK(at_point == expected);
 }
 
+// A commit between the savepoint and the view would be in the view and behind the savepoint.
+TEST_CASE("a point's savepoint stands behind everything that its view shows") {
+  Copying copying;
+  copying.open();
+  test::sqlserver::Fault before_view;
+  before_view.pattern = "MAX\\(start_lsn\\)";
+  before_view.skip = 1;  // the lower bound
+  before_view.before = [&copying] {
+    copying.server.execute("INSERT INTO dbo.t VALUES (1, 1, NULL)");
+    copying.server.execute("INSERT INTO dbo.t VALUES (2, 2, NULL)");
+  };
+  copying.server.faults().add(before_view);
+  copying.pin();
+  copying.server.capture(1);
+  CHECK(!copying.reader->point(copying.clock.now() + 200ms));
+  copying.server.capture(1);
+  CHECK(!copying.reader->point(copying.clock.now() + 200ms));
+  copying.capture_all();
+  CHECK(copying.all("t") == Lines{"1,1,NULL", "2,2,NULL"});
+}
+
 TEST_CASE("consecutive empty scans count, whichever of their times the server shows") {
   Copying copying;
   copying.server.change_traits(
