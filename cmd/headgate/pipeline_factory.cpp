@@ -20,9 +20,10 @@ ExistingRows existing_rows(const std::string& policy) {
   return ExistingRows::kRefuse;
 }
 
-// A quarter of the memory limit is for the sinks' own caches; more than 64 MiB gains little.
+// A quarter of the memory limit is for the sinks' own caches; more than 48 MiB gains little, since
+// the system caches the file as well.
 std::size_t cache_bytes(const Config& config) {
-  return std::min<std::size_t>(std::size_t{64} << 20,
+  return std::min<std::size_t>(std::size_t{48} << 20,
                                config.memory_limit / 4 / config.sinks.size());
 }
 

@@ -28,6 +28,9 @@ class PostgresSink final : public SinkDriver {
   SinkPosition check(Findings& findings) override;
   SinkPosition connect() override;
   std::string place() override;
+  // Each commit waits for the disk: measured with one-row updates, 4,000 rather than 1,000
+  // transactions save a quarter of the time.
+  std::size_t batch_transactions_wanted() const override { return 4000; }
   void begin() override;
   void prepare_table(const SinkConfigPtr& table, MissingTable missing) override;
   TableRecords known_tables() override;
