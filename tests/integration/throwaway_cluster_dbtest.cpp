@@ -2,11 +2,14 @@
 
 #include "demo/throwaway_cluster.hpp"
 
+#include <sys/ipc.h>
+#include <sys/shm.h>
 #include <unistd.h>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <sstream>
 #include <string>
 
@@ -34,11 +37,27 @@ bool ended(pid_t pid) {
   return !exists(pid) || std::filesystem::read_symlink(folder + "/exe", ignored).empty();
 }
 
+// Of the server in `folder`: its System V segment.
+int shared_memory(const std::string& folder) {
+  std::ifstream file(folder + "/data/postmaster.pid");
+  std::string line;
+  for (int i = 0; i < 7; ++i) {
+    std::getline(file, line);
+  }
+  return std::stoi(line.substr(line.find_last_of(' ')));
+}
+
+bool is_shared_memory(int segment) {
+  shmid_ds now{};
+  return ::shmctl(segment, IPC_STAT, &now) == 0;
+}
+
 }  // namespace
 
 TEST_CASE("committed rows survive a kill -9, an immediate stop and a fast restart") {
   std::string folder;
   pid_t postmaster = -1;
+  int segment = -1;
   {
     ThrowawayCluster cluster({.settings = {{"work_mem", "5MB"}}, .fsync = false, .tcp = true});
     folder = cluster.folder();
@@ -59,8 +78,11 @@ TEST_CASE("committed rows survive a kill -9, an immediate stop and a fast restar
     cluster.restart();
     CHECK(PgSession(cluster.conninfo()).value("SELECT sum(i) FROM t") == "6");
     postmaster = cluster.postmaster_pid();
+    segment = shared_memory(folder);
+    CHECK(is_shared_memory(segment));
   }
   CHECK_FALSE(std::filesystem::exists(folder));
+  CHECK_FALSE(is_shared_memory(segment));
   CHECK_FALSE(exists(postmaster));
 }
 

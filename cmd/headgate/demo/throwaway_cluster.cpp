@@ -4,6 +4,8 @@
 #include <dirent.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -158,6 +160,7 @@ ThrowawayCluster::~ThrowawayCluster() {
     if (running()) {
       kill9();  // nobody will read these data again
     }
+    remove_shared_memory();
   } catch (...) {
     server_.reset();  // kills the postmaster at least
   }
@@ -337,6 +340,27 @@ std::string ThrowawayCluster::last_words() const {
   std::ifstream log(log_path());
   const std::string text((std::istreambuf_iterator<char>(log)), std::istreambuf_iterator<char>());
   return last_lines(text);
+}
+
+// A killed postmaster leaves its System V segment to the next one of its folder, of which there is
+// none; a machine has room for some thousands of them. postmaster.pid names key and segment in its
+// seventh line (PostgreSQL's pidfile.h).
+void ThrowawayCluster::remove_shared_memory() const {
+  std::ifstream file(folder_ + "/data/postmaster.pid");
+  std::string line;
+  for (int i = 0; i < 7; ++i) {
+    if (!std::getline(file, line)) {
+      return;
+    }
+  }
+  std::istringstream words(line);
+  unsigned long key = 0;
+  int segment = -1;
+  shmid_ds now{};
+  if (words >> key >> segment && ::shmctl(segment, IPC_STAT, &now) == 0 && now.shm_nattch == 0 &&
+      now.shm_perm.__key == static_cast<key_t>(key)) {
+    ::shmctl(segment, IPC_RMID, nullptr);
+  }
 }
 
 void ThrowawayCluster::remove_folder() {

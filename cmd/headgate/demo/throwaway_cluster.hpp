@@ -96,6 +96,7 @@ class ThrowawayCluster {
   void run_initdb();
   void write_configuration();
   void wait_until_ready();
+  void remove_shared_memory() const;
   void remove_folder();
   std::string last_words() const;
   std::vector<int> open_children() const;
