@@ -96,19 +96,20 @@ class Altered {
 
 TEST_CASE("older rows get a new column's value as the sink stores it") {
   Altered table(described({kId}), "(1)");
-  CHECK(table.rows(described({kId, filled(column("a", 2, "text"), "it's \"q\"\\ {1,2} é"),
-                              filled(column("b", 3, "numeric(12,2)"), "-1.50"),
-                              filled(column("c", 4, "double precision"), "0.1"),
-                              filled(column("d", 5, "double precision"), "-0"),
-                              filled(column("e", 6, "double precision"), "-Infinity"),
-                              filled(column("f", 7, "double precision"), "1e+300"),
-                              filled(column("g", 8, "boolean"), "t"),
-                              filled(column("h", 9, "bytea"), "\\x00ff27"),
-                              filled(column("i", 10, "bigint"), "-9223372036854775808"),
-                              filled(column("j", 11, "integer[]"), "{1,NULL,3}"),
-                              filled(column("k", 12, "text"), ""), column("l", 13, "text")})) ==
-        Strings{"1|'it''s \"q\"\\ {1,2} é'|'-1.50'|0.1|'-0'|'-Infinity'|1.0e+300|1|X'00FF27'|"
-                "-9223372036854775808|'{1,NULL,3}'|''|NULL"});
+  CHECK(
+      table.rows(described(
+          {kId, filled(column("a", 2, "text"), "it's \"q\"\\ {1,2} é"),
+           filled(column("b", 3, "numeric(12,2)"), "-1.50"),
+           filled(column("c", 4, "double precision"), "0.1"),
+           filled(column("d", 5, "double precision"), "-0"),
+           filled(column("e", 6, "double precision"), "-Infinity"),
+           filled(column("f", 7, "double precision"), "1e+300"),
+           filled(column("g", 8, "boolean"), "t"), filled(column("h", 9, "bytea"), "\\x00ff27"),
+           filled(column("i", 10, "bigint"), "-9223372036854775808"),
+           filled(column("j", 11, "integer[]"), "{1,NULL,3}"), filled(column("k", 12, "text"), ""),
+           column("l", 13, "text"), filled(column("m", 14, "double precision"), "16777217")})) ==
+      Strings{"1|'it''s \"q\"\\ {1,2} é'|'-1.50'|0.1|'-0'|'-Infinity'|1.0e+300|1|X'00FF27'|"
+              "-9223372036854775808|'{1,NULL,3}'|''|NULL|16777217.0"});
 }
 
 TEST_CASE("a type that another storage class needs is altered by building the table anew") {

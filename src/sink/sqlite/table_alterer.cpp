@@ -234,11 +234,18 @@ class Planner {
     }
     for (const std::size_t added : todo.added) {
       const Column& column = now_.output.columns[added];
+      const std::string name = quote_identifier(column.name);
+      const std::string_view type = declared_type(column.family);
       // The default is for the rows that are there; every later row brings its own value.
-      add(fmt::format("ALTER TABLE {} ADD COLUMN {} {}{}", table_, quote_identifier(column.name),
-                      declared_type(column.family),
-                      column.fill.kind == ColumnFill::Kind::kText ? " DEFAULT " + fill(column)
-                                                                  : std::string{}));
+      const bool filled = column.fill.kind == ColumnFill::Kind::kText;
+      // SQLite turns the default of such a column into an integer where it can, although a value
+      // that is written there stays what it is. (Triggers of the sink are worth more than that.)
+      const bool writes = filled && type == "ANY" && !present_->has_triggers;
+      add(fmt::format("ALTER TABLE {} ADD COLUMN {} {}{}", table_, name, type,
+                      filled && !writes ? " DEFAULT " + fill(column) : std::string{}));
+      if (writes) {
+        add(fmt::format("UPDATE {} SET {} = {}", table_, name, fill(column)));
+      }
     }
   }
 
