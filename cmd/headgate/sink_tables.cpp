@@ -45,7 +45,7 @@ std::vector<CapturedTable> captured_tables(const source::postgres::Options& sour
   std::vector<CapturedTable> tables;
   for (const source::postgres::CatalogTable* table : selection.all()) {
     const auto found = std::find_if(published.begin(), published.end(),
-                                    [&](const auto& entry) { return entry.name == table->name; });
+                                    [&](const auto& entry) { return entry.oid == table->oid; });
     CapturedTable captured{table->name, {}};
     for (const source::postgres::ColumnDescription& column : source::postgres::published_columns(
              connection, *table,

@@ -76,19 +76,20 @@ Existing find_publication(pq::Connection& connection, const std::string& name) {
           rows.text(0, 7)};
 }
 
-std::vector<TableName> tables_of(pq::Connection& connection, const std::string& name) {
+// With each published table as c: a name that was read a moment ago may be another's by now.
+constexpr const char* kPublished =
+    "FROM pg_publication_tables t JOIN pg_namespace s ON s.nspname = t.schemaname "
+    "JOIN pg_class c ON c.relnamespace = s.oid AND c.relname = t.tablename";
+
+std::set<std::uint32_t> tables_of(pq::Connection& connection, const std::string& name) {
   const pq::Result rows =
-      connection.exec("SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname = $1",
-                      {name}, "read publication " + name);
-  std::vector<TableName> tables;
+      connection.exec(fmt::format("SELECT c.oid {} WHERE t.pubname = $1", kPublished), {name},
+                      "read publication " + name);
+  std::set<std::uint32_t> tables;
   for (int row = 0; row < rows.rows(); ++row) {
-    tables.push_back({rows.text(row, 0), rows.text(row, 1)});
+    tables.insert(static_cast<std::uint32_t>(rows.integer(row, 0)));
   }
   return tables;
-}
-
-bool contains(const std::vector<TableName>& tables, const TableName& name) {
-  return std::find(tables.begin(), tables.end(), name) != tables.end();
 }
 
 Finding uncopied_table(const TableName& table, const std::string& publication) {
@@ -181,10 +182,10 @@ void plan_one(pq::Connection& connection, const std::string& name,
                        alter + ";")
             .mended_by("source", {alter}));
   }
-  const std::vector<TableName> present = tables_of(connection, name);
+  const std::set<std::uint32_t> present = tables_of(connection, name);
   bool leaves = false;
   for (const CatalogTable& table : wanted) {
-    if (contains(present, table.name)) {
+    if (present.contains(table.oid)) {
       continue;
     }
     if (published_as_leaves(connection, existing, table)) {
@@ -313,16 +314,6 @@ std::string append_name(const std::string& name) {
   return name + "_append";
 }
 
-bool is_published_now(pq::Connection& connection, const std::string& name, std::uint32_t oid) {
-  return connection
-      .exec(
-          "SELECT EXISTS (SELECT 1 FROM pg_publication p "
-          "CROSS JOIN LATERAL pg_get_publication_tables(p.pubname::text) t "
-          "WHERE p.pubname IN ($1, $2) AND t.relid = $3::oid)",
-          {name, append_name(name), std::to_string(oid)}, "look at the publication again")
-      .boolean(0, 0);
-}
-
 bool has_publication(pq::Connection& connection, const std::string& name) {
   return find_publication(connection, name).found;
 }
@@ -333,13 +324,13 @@ PublicationPlan plan_publications(pq::Connection& connection, const std::string&
   PublicationPlan plan;
   std::vector<CatalogTable> keyed = selection.keyed;
   std::vector<CatalogTable> appended = selection.appended;
-  const std::vector<TableName> present = tables_of(connection, name);
+  const std::set<std::uint32_t> present = tables_of(connection, name);
   if (following) {
     // A key that came later: what was updated or deleted before is not in the sinks, so the table
     // goes on as it was.
-    const std::vector<TableName> before = tables_of(connection, append_name(name));
+    const std::set<std::uint32_t> before = tables_of(connection, append_name(name));
     std::erase_if(keyed, [&](const CatalogTable& table) {
-      if (contains(present, table.name) || !contains(before, table.name)) {
+      if (present.contains(table.oid) || !before.contains(table.oid)) {
         return false;
       }
       plan.findings.push_back(Finding::warning(
@@ -353,7 +344,7 @@ PublicationPlan plan_publications(pq::Connection& connection, const std::string&
   plan_one(connection, name, keyed, false, following, plan);
 
   // A user's own publication may hold a keyless table already (FOR ALL TABLES, say).
-  std::erase_if(appended, [&](const CatalogTable& table) { return contains(present, table.name); });
+  std::erase_if(appended, [&](const CatalogTable& table) { return present.contains(table.oid); });
   // Made with the first one even if nothing needs it yet: the log before a publication was made
   // cannot be decoded for it, so that one that came later would be of no use.
   plan_one(connection, append_name(name), appended, true, following, plan);
@@ -419,31 +410,29 @@ std::vector<PublishedTable> published_tables(pq::Connection& connection, const s
   // Column lists and row filters came with 15.
   const bool filters = connection.server_version() >= 150000;
   const pq::Result rows = connection.exec(
-      fmt::format("SELECT DISTINCT ON (schemaname, tablename) schemaname, tablename, {} "
-                  "FROM pg_publication_tables WHERE pubname IN ($1, $2) "
-                  "ORDER BY schemaname, tablename, pubname",
-                  filters ? "rowfilter" : "NULL"),
+      fmt::format("SELECT DISTINCT ON (c.oid) c.oid, {} {} WHERE t.pubname IN ($1, $2) "
+                  "ORDER BY c.oid, t.pubname",
+                  filters ? "t.rowfilter" : "NULL", kPublished),
       {name, append_name(name)}, "read the published tables");
   std::vector<PublishedTable> tables;
   for (int row = 0; row < rows.rows(); ++row) {
     PublishedTable table;
-    table.name = {rows.text(row, 0), rows.text(row, 1)};
-    if (!rows.is_null(row, 2)) {
-      table.row_filter = rows.text(row, 2);
+    table.oid = static_cast<std::uint32_t>(rows.integer(row, 0));
+    if (!rows.is_null(row, 1)) {
+      table.row_filter = rows.text(row, 1);
     }
     tables.push_back(std::move(table));
   }
   if (filters) {
     const pq::Result columns = connection.exec(
-        "SELECT schemaname, tablename, unnest(attnames) FROM pg_publication_tables "
-        "WHERE pubname IN ($1, $2)",
+        fmt::format("SELECT c.oid, unnest(t.attnames) {} WHERE t.pubname IN ($1, $2)", kPublished),
         {name, append_name(name)}, "read the published columns");
     for (int row = 0; row < columns.rows(); ++row) {
-      const TableName table{columns.text(row, 0), columns.text(row, 1)};
+      const auto oid = static_cast<std::uint32_t>(columns.integer(row, 0));
       const auto found = std::find_if(tables.begin(), tables.end(),
-                                      [&](const PublishedTable& t) { return t.name == table; });
+                                      [&](const PublishedTable& t) { return t.oid == oid; });
       if (found != tables.end()) {
-        found->columns.push_back(columns.text(row, 2));
+        found->columns.push_back(columns.text(row, 1));
       }
     }
   }

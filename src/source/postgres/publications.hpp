@@ -20,7 +20,7 @@ namespace headgate::source::postgres {
 
 // A table as a publication publishes it.
 struct PublishedTable {
-  TableName name;
+  std::uint32_t oid = 0;
   std::vector<std::string> columns;  // a column list; empty: all
   std::string row_filter;            // SQL condition; empty: all rows
 };
@@ -35,9 +35,6 @@ struct PublicationPlan {
   // What stands in the way and no statement above mends.
   Findings findings;
 };
-
-// Whether a publication of `name` has the table of this OID, whatever it is called by now.
-bool is_published_now(pq::Connection& connection, const std::string& name, std::uint32_t oid);
 
 bool has_publication(pq::Connection& connection, const std::string& name);
 

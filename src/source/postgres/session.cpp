@@ -32,7 +32,7 @@ Findings unpublished(const Selection& selection, const std::vector<PublishedTabl
   for (const CatalogTable* table : selection.all()) {
     const bool found =
         std::any_of(published.begin(), published.end(),
-                    [&](const PublishedTable& entry) { return entry.name == table->name; });
+                    [&](const PublishedTable& entry) { return entry.oid == table->oid; });
     if (!found) {
       findings.push_back(Finding::error(
           fmt::format("source: publication {} does not send the changes of table {} as such",
@@ -64,7 +64,7 @@ std::set<std::uint32_t> ancestors_of(const std::vector<PublishedTable>& publishe
   for (const CatalogTable& table : tables) {
     const bool is_published =
         std::any_of(published.begin(), published.end(),
-                    [&](const PublishedTable& entry) { return entry.name == table.name; });
+                    [&](const PublishedTable& entry) { return entry.oid == table.oid; });
     for (auto next = parents.find(table.partition_of); is_published && next != parents.end();
          next = parents.find(next->second)) {
       ancestors.insert(next->first);
@@ -140,14 +140,9 @@ std::vector<CatalogTable> Session::candidates(bool following, Findings& findings
     const bool is_published =
         of_published.contains(table.oid) ||
         std::any_of(published.begin(), published.end(),
-                    [&](const PublishedTable& entry) { return entry.name == table.name; });
+                    [&](const PublishedTable& entry) { return entry.oid == table.oid; });
     if (is_published || !filter_.matches(table.name)) {
       return false;
-    }
-    if (is_published_now(catalog(), options_.publication, table.oid)) {
-      throw Error{ErrorKind::kTransient,
-                  fmt::format("source: table {} is being renamed while it is looked at",
-                              table.name.to_string())};
     }
     if (std::find(named.begin(), named.end(), table.name) != named.end()) {
       return false;
@@ -477,7 +472,7 @@ std::vector<Session::CopyTable> Session::copy_tables(pq::Connection& connection,
     }
     const auto found =
         std::find_if(published.begin(), published.end(),
-                     [&](const PublishedTable& entry) { return entry.name == table->name; });
+                     [&](const PublishedTable& entry) { return entry.oid == table->oid; });
     if (found == published.end()) {
       continue;  // its changes would never follow
     }
@@ -501,7 +496,7 @@ std::vector<TableSchema> Session::captured_tables() {
   for (const CatalogTable* table : selection.all()) {
     const bool is_published =
         std::any_of(published.begin(), published.end(),
-                    [&](const PublishedTable& entry) { return entry.name == table->name; });
+                    [&](const PublishedTable& entry) { return entry.oid == table->oid; });
     if (is_published) {
       TableSchema& captured = tables.emplace_back();
       captured.name = table->name;
