@@ -537,6 +537,28 @@ TEST_CASE("what happens to an instance in the middle of a window is noticed befo
 
 // ---- columns
 
+// CDC records nothing of a computed column, so that the rest of such a key is that of several rows.
+TEST_CASE("a key with a computed column is none") {
+  Followed t;
+  t.server.execute(
+      "CREATE TABLE dbo.sums (a int NOT NULL, b int NOT NULL, c AS (a + b) PERSISTED, "
+      "PRIMARY KEY (a, c))");
+  t.server.execute(
+      "EXEC sys.sp_cdc_enable_table @source_schema = N'dbo', @source_name = N'sums', "
+      "@role_name = NULL");
+  t.capture();
+  t.start();
+  t.server.execute("INSERT INTO dbo.sums (a, b) VALUES (1, 1), (1, 2)");
+  t.capture();
+  CHECK(t.read() == Lines{"INSERT sums a=1,b=1", "INSERT sums a=1,b=2"});
+  CHECK(t.known.back().source.name.table == "sums");
+  CHECK(t.known.back().source.key.empty());
+  const auto findings = t.source->check({});
+  CHECK(std::any_of(findings.begin(), findings.end(), [](const Finding& finding) {
+    return finding.what.find("dbo.sums knows no key") != std::string::npos;
+  }));
+}
+
 TEST_CASE("a column that no instance has is told with the statement that captures it") {
   Followed t;
   t.start();

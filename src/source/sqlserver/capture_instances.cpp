@@ -136,10 +136,13 @@ void read_source_columns(odbc::Connection& connection, ByChangeTable& instances)
   }
 }
 
+// Whole, or not at all: a key with a computed column, whose values CDC does not record, would be
+// that of several rows without it.
 void read_keys(odbc::Connection& connection, ByChangeTable& instances) {
   odbc::Statement rows(connection, "read the capture instances' keys");
   rows.execute(
       "SELECT object_id, column_name FROM cdc.index_columns ORDER BY object_id, index_ordinal");
+  std::set<std::int64_t> incomplete;
   while (rows.next()) {
     const auto found = instances.find(rows.integer(0));
     if (found == instances.end()) {
@@ -152,7 +155,12 @@ void read_keys(odbc::Connection& connection, ByChangeTable& instances) {
                      [&](const CapturedColumn& candidate) { return candidate.name == name; });
     if (column != columns.end()) {
       found->second.key.push_back(static_cast<std::size_t>(column - columns.begin()));
+    } else {
+      incomplete.insert(found->first);
     }
+  }
+  for (const std::int64_t id : incomplete) {
+    instances.at(id).key.clear();
   }
 }
 
