@@ -148,9 +148,8 @@ void define_commands(CLI::App& app, Arguments& arguments) {
 
 int run_main(int argc, char** argv) {
   CLI::App app{
-      "Headgate captures committed transactions from PostgreSQL and applies them, whole, in "
-      "commit\n"
-      "order and exactly once, to SQL databases.",
+      "Headgate captures committed transactions from PostgreSQL and SQL Server and applies them,\n"
+      "whole, in commit order and exactly once, to SQL databases.",
       "headgate"};
   Arguments arguments;
   define_commands(app, arguments);
