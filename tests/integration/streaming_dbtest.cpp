@@ -179,6 +179,37 @@ TEST_CASE("a full spill space stops the daemon with the remedy, and nothing is l
   setup.check_equal();
 }
 
+TEST_CASE("a backlog comes in whole transactions, and what is in progress at its end is streamed") {
+  Streaming setup;
+  setup.daemon().kill9();
+  const int before = setup.streamed();
+  PgSession open(setup.source().conninfo());
+  open.execute("BEGIN;" + insert("other", 1, 2000) + "SAVEPOINT s;" + insert("items", 1, 2000));
+  setup.on_source(
+      "INSERT INTO public.items SELECT i, repeat('z', 1000) FROM generate_series(10001, 80000) i");
+  setup.on_source(insert("other", 10001, 10010));
+  setup.daemon().start();
+  setup.daemon().wait_ready();
+  setup.catch_up();
+  SqliteFile mirror(setup.sqlite_path());
+  CHECK(mirror.value("SELECT count(*) FROM items") == "70001");
+  CHECK(mirror.value("SELECT count(*) FROM other") == "10");
+  setup.daemon().wait_until("the stream to begin again", 30s, [&] {
+    return setup.daemon().log().find("backlog worked off") != std::string::npos;
+  });
+  const std::string whole =
+      PgSession(setup.source().conninfo())
+          .value(
+              "SELECT spill_txns > 0 FROM pg_stat_replication_slots WHERE slot_name = "
+              "'headgate_test'");
+  CHECK(whole == "t");
+  open.execute("ROLLBACK TO s;" + insert("other", 3001, 5000));
+  setup.wait_until_streamed(before);
+  CHECK(mirror.value("SELECT count(*) FROM other") == "10");
+  open.execute("COMMIT");
+  setup.check_equal();
+}
+
 TEST_CASE("with streaming off, the server keeps a large transaction until its commit") {
   headgate::test::MirrorOptions options = Streaming::options({});
   MirrorSetup setup(kTables, options);

@@ -30,6 +30,13 @@ constexpr unsigned kSilencesMax = 6;
 // the clock is looked at this often.
 constexpr int kMessagesPerLook = 1024;
 
+// Of log, in bytes. A smaller backlog holds no transaction that the server would stream, unless its
+// logical_decoding_work_mem is below the default.
+constexpr std::uint64_t kBacklog = std::uint64_t{64} << 20U;
+
+// A server that has nothing to send ends a stream at once.
+constexpr Duration kEndPatience = std::chrono::seconds(5);
+
 }  // namespace
 
 LogicalCapturer::LogicalCapturer(Session& session, const Clock& clock, Logger log)
@@ -44,8 +51,12 @@ LogicalCapturer::LogicalCapturer(Session& session, const Clock& clock, Logger lo
 
 void LogicalCapturer::open(const StartPoint& start) {
   stream_.reset();
-  auto stream = std::make_unique<ReplicationStream>(session_.replication_options());
-  session_.verify(stream->identify(), start.resume);
+  begin(std::make_unique<ReplicationStream>(session_.replication_options()), start.resume);
+}
+
+void LogicalCapturer::begin(std::unique_ptr<ReplicationStream> stream, const Position& resume) {
+  const SystemIdentity server = stream->identify();
+  session_.verify(server, resume);
   assembler_.reset(session_.history());
   spool_.reset();
   replay_.reset();
@@ -54,7 +65,9 @@ void LogicalCapturer::open(const StartPoint& start) {
   session_.look_at_tables();
 
   // Reading starts behind `resume` wherever the slot stands: the server skips what lies before.
-  const std::uint64_t from = start.resume.lsn.to_postgres();
+  const std::uint64_t from = resume.lsn.to_postgres();
+  backlog_end_ = server.flushed_lsn > from + kBacklog ? server.flushed_lsn : 0;
+  streaming_ = backlog_end_ == 0 && can_stream();
   stream->start(session_.options().slot, from, stream_options());
   stream_ = std::move(stream);
   handed_over_ = from;
@@ -68,6 +81,37 @@ void LogicalCapturer::open(const StartPoint& start) {
   last_heard_ = clock_.now();
   asked_at_.reset();
   last_advance_ = clock_.now();
+}
+
+// Between two transactions, since what the server has begun to send would come again.
+bool LogicalCapturer::may_begin_again() const {
+  return backlog_end_ != 0 && passed_ >= backlog_end_ && !assembler_.within_transaction();
+}
+
+// The backlog is worked off.
+void LogicalCapturer::begin_again() {
+  if (!can_stream()) {
+    backlog_end_ = 0;
+    return;
+  }
+  send_status();
+  auto stream = std::move(stream_);
+  if (!stream->finish(clock_.now() + kEndPatience, clock_)) {
+    throw Error{ErrorKind::kTransient, "source: the server does not end the stream of a backlog"};
+  }
+  begin(std::move(stream), {LSN::from_postgres(handed_over_), session_.history()});
+  log_->info("backlog worked off lsn={} streaming={}", LSN::from_postgres(handed_over_).to_string(),
+             streaming_ ? "on" : "off");
+}
+
+// Transactions in progress.
+bool LogicalCapturer::can_stream() {
+  const int version = session_.catalog().server_version();
+  // Before 16, a streamed transaction that begins with TRUNCATE or DDL hides its origin: the server
+  // takes it from the first change, and those have none. Whole ones do not.
+  const bool hides_origins = session_.options().local_changes_only && version < 160000;
+  return session_.options().streaming && version >= 140000 &&
+         !session_.options().spill_folder.empty() && !hides_origins;
 }
 
 std::string LogicalCapturer::stream_options() {
@@ -84,14 +128,9 @@ std::string LogicalCapturer::stream_options() {
   }
   // An option that the server does not know is an error there.
   const int version = session_.catalog().server_version();
-  // Before 16, a streamed transaction that begins with TRUNCATE or DDL hides its origin: the server
-  // takes it from the first change, and those have none. Whole ones do not.
-  const bool hides_origins = session_.options().local_changes_only && version < 160000;
-  const bool streams = session_.options().streaming && version >= 140000 &&
-                       !session_.options().spill_folder.empty() && !hides_origins;
-  std::string options = fmt::format("proto_version '{}', publication_names {}", streams ? 2 : 1,
+  std::string options = fmt::format("proto_version '{}', publication_names {}", streaming_ ? 2 : 1,
                                     session_.catalog().quote_literal(names));
-  if (streams) {
+  if (streaming_) {
     options += ", streaming 'on'";
   }
   if (session_.options().local_changes_only && version >= 160000) {
@@ -144,6 +183,10 @@ CaptureResult LogicalCapturer::fetch(const FetchLimits& limits, TimePoint deadli
       return result;
     }
     if (!more) {
+      if (may_begin_again()) {
+        begin_again();
+        continue;
+      }
       const Duration until_status = reply_wanted_ ? kReplyGap : session_.options().status_interval;
       if (stream_->wait(std::min(deadline, last_status_ + until_status), clock_)) {
         last_heard_ = clock_.now();

@@ -24,6 +24,11 @@ namespace headgate::source::postgres {
 // keep-alive says has been decoded is handed over as an empty transaction now and then, so that the
 // sinks' positions and, once these are durable, the slot follow; a sink's position therefore never
 // lags what was acknowledged.
+//
+// The server streams large transactions while they are in progress, so that little is left to do at
+// their commit. Those of a backlog are committed already: keeping them aside until the stream comes
+// to their ends would only cost time and disk. So a stream that begins far behind gets them whole,
+// and is begun again with streaming when it has caught up.
 class LogicalCapturer final : public Capturer {
  public:
   // `session` must outlive the capturer.
@@ -39,6 +44,10 @@ class LogicalCapturer final : public Capturer {
 
  private:
   TableSchemaPtr schema_of(const RelationMessage& relation);
+  void begin(std::unique_ptr<ReplicationStream> stream, const Position& resume);
+  bool may_begin_again() const;
+  void begin_again();
+  bool can_stream();
   std::string stream_options();
   bool receive(CaptureResult& result);
   void take(std::string_view message, CaptureResult& result);
@@ -67,7 +76,10 @@ class LogicalCapturer final : public Capturer {
   std::optional<Replay> replay_;
   SchemaWatch schema_watch_;
   std::unique_ptr<ReplicationStream> stream_;
-  bool binary_ = false;  // what this stream was asked to send
+  // What this stream was asked to send.
+  bool binary_ = false;
+  bool streaming_ = false;
+  std::uint64_t backlog_end_ = 0;  // where the log ended when it began; 0: not far behind
 
   std::uint64_t handed_over_ = 0;  // end of the last transaction given to the pipeline
   std::uint64_t passed_ = 0;       // where the server has nothing for us before, as far as it said

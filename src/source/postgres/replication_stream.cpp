@@ -22,7 +22,7 @@ constexpr Duration kCancelPatience = std::chrono::seconds(5);
 // A walsender hands over each row by a system call of its own, and waking us for it costs both
 // sides more than decoding it. While messages flood in, this pause lets a heap of them gather; a
 // longer one would let the sender's buffer fill up.
-constexpr Duration kGulp = std::chrono::microseconds(200);
+constexpr Duration kGulp = std::chrono::microseconds(500);
 
 void put_integer(std::string& message, std::uint64_t value) {
   for (int shift = 56; shift >= 0; shift -= 8) {
@@ -184,6 +184,28 @@ void ReplicationStream::send_status(std::uint64_t received, std::uint64_t durabl
       PQflush(connection_.get()) < 0) {
     throw connection_.error(nullptr, "send status to the source");
   }
+}
+
+bool ReplicationStream::finish(TimePoint deadline, const Clock& clock) {
+  if (PQputCopyEnd(connection_.get(), nullptr) != 1 || PQflush(connection_.get()) < 0) {
+    throw connection_.error(nullptr, "end the replication stream");
+  }
+  while (true) {
+    char* message = nullptr;
+    const int size = PQgetCopyData(connection_.get(), &message, 1);
+    buffer_.reset(message);
+    if (size < 0) {
+      break;
+    }
+    if (size == 0 && !wait(deadline, clock) && clock.now() >= deadline) {
+      return false;
+    }
+  }
+  // The end of the copy, and that of the command; they come together.
+  while (const pq::Result result{PQgetResult(connection_.get())}) {
+    connection_.expect(result, {PGRES_COMMAND_OK}, "end the replication stream");
+  }
+  return true;
 }
 
 void ReplicationStream::end() noexcept {
