@@ -38,6 +38,9 @@ std::string progress_line(const json::object& told) {
     line += ", " + table;
   }
   line += fmt::format(", {}/s", bytes_text(number(told, "bytes_per_second")));
+  if (const std::string waiting = text_of(told, "waiting"); waiting != kNothing) {
+    line += ", not shown by any copy point yet: " + waiting;
+  }
   return text_of(told, "paused") == kNothing ? line : line + ", paused";
 }
 

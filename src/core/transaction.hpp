@@ -58,6 +58,7 @@ struct CopyMark {
   // kCopyChunk, last portion: rows of these keys belong to it and are read later.
   std::vector<std::vector<std::string>> later;
   bool cancelled = false;  // kCopyEnd: what is not there yet does not come
+  bool partial = false;    // kCopyEnd: of the involved tables alone; the others are copied on
   bool gone = false;       // kCopyChunk: the source has dropped the table
 };
 

@@ -376,7 +376,7 @@ void ApplyStep::write_copy(const Transaction& transaction, const DataSet& data) 
       copies_.write_chunk(transaction, data);
       return;
     case Purpose::kCopyEnd:
-      copies_.end(batch_end(), options_.existing_rows, transaction.copy.cancelled);
+      copies_.end(transaction, batch_end(), options_.existing_rows);
       return;
     case Purpose::kChanges:
     case Purpose::kInitialCopy:

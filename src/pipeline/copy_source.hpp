@@ -34,6 +34,11 @@ class CopySource {
  public:
   virtual ~CopySource() = default;
 
+  // The tables of which the points that are asked for next have to show rows, by their ids and in
+  // the order in which they are read; null: all. For a source that has to do something at the point
+  // for each of them.
+  virtual void want(const std::vector<std::uint32_t>* /*tables*/) {}
+
   // Lets go of the point that is there, and asks for a new one. Does not wait for it.
   virtual void request_point() = 0;
 
@@ -56,7 +61,8 @@ class CopySource {
 
   // Begins to read the rows of `table` behind the key `after` (empty: from the start), in the key's
   // order and at most `rows_max`; all of them where the table has no key. False where the point
-  // does not show the table's rows (it was rewritten since, or is locked): a later one will.
+  // does not show the table's rows (it was rewritten since, or is locked): a later one will, and
+  // other tables can be read at this one.
   // REQUIRES: point() has returned one, and `table` is from tables() since then.
   virtual bool begin_chunk(const CopyTable& table, const std::vector<std::string>& after,
                            std::size_t rows_max) = 0;
@@ -67,9 +73,20 @@ class CopySource {
 
   struct Read {
     bool end = false;  // of the chunk
+    // The point does not show the rows after all, as if begin_chunk() had been false: nothing was
+    // appended, now or before.
+    bool refused = false;
   };
   // Appends rows of the chunk to `portion` until that holds `bytes_max`, or `deadline`.
   virtual Read read(Transaction& portion, std::size_t bytes_max, TimePoint deadline) = 0;
+
+  // Why the point did not show what was asked for last, in words for the log, and what a person can
+  // do about it when that goes on.
+  struct Refusal {
+    std::string reason;
+    std::string remedy;
+  };
+  virtual Refusal refusal() const { return {}; }
 
   // Of the chunk whose end was read: the key behind which the next one begins; nothing where it was
   // the table's last.

@@ -1,5 +1,6 @@
 #include "pipeline/runtime.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.hpp"
@@ -83,7 +84,13 @@ void Runtime::remember(const Transaction& transaction) {
     start_.requested.reset();
   } else if (transaction.purpose == Purpose::kCopyEnd) {
     start_.copy_needed = false;
-    start_.copies.clear();
+    std::erase_if(start_.copies, [&](const TableRecord& record) {
+      const auto& tables = transaction.involved_tables();
+      return !transaction.copy.partial ||
+             std::any_of(tables.begin(), tables.end(), [&](const TableSchemaPtr& table) {
+               return record_id(*table) == record_id(record.source);
+             });
+    });
   }
   if (transaction.purpose != Purpose::kInitialCopy) {
     start_.resume = transaction.end_position;

@@ -72,6 +72,14 @@ void SnapshotCapturer::stop() noexcept {
   cancelled_ = false;
 }
 
+// Nobody knows for how long: the source keeps nothing for us meanwhile.
+void SnapshotCapturer::pause(bool paused) {
+  if (paused && !paused_ && !point_ && !point_asked_) {
+    source_.close();
+  }
+  paused_ = paused;
+}
+
 void SnapshotCapturer::keep_alive() {
   if (!stream_open_) {
     return;
@@ -128,6 +136,10 @@ void SnapshotCapturer::read(const FetchLimits& limits, TimePoint deadline, Captu
   }
   if (next_table() == nullptr && !begin_pending_ && !within_transaction_) {
     end_copy(result);
+    return;
+  }
+  if (leaves_behind() && !begin_pending_ && !within_transaction_) {
+    end_without_late(result);
     return;
   }
   look_for_point(std::min(deadline, clock_.now() + kPointLook));
@@ -230,6 +242,13 @@ void SnapshotCapturer::look_for_point(TimePoint deadline) {
     if (paused || too_fast() || clock_.now() < next_point_) {
       return;
     }
+    std::vector<std::uint32_t> wanted;
+    for (const Table& table : tables_) {
+      if (!table.finished()) {
+        wanted.push_back(table.schema->source_id);
+      }
+    }
+    source_.want(begin_pending_ ? nullptr : &wanted);
     source_.request_point();
     point_asked_ = true;
     point_asked_at_ = clock_.now();
@@ -316,16 +335,16 @@ void SnapshotCapturer::start_over(Table& table) {
 }
 
 SnapshotCapturer::Table* SnapshotCapturer::next_table() {
-  const auto found = std::find_if(tables_.begin(), tables_.end(), [](const Table& table) {
-    return !table.progress.complete || !table.progress.moved.empty();
-  });
+  const auto found = std::find_if(tables_.begin(), tables_.end(),
+                                  [](const Table& table) { return !table.finished(); });
   return found == tables_.end() ? nullptr : &*found;
 }
 
 // One of which the present point has something to read.
 SnapshotCapturer::Table* SnapshotCapturer::next_table_here() {
   const auto found = std::find_if(tables_.begin(), tables_.end(), [](const Table& table) {
-    return !table.progress.complete || (!table.progress.moved.empty() && !table.left_out);
+    return !table.refused &&
+           (!table.progress.complete || (!table.progress.moved.empty() && !table.left_out));
   });
   return found == tables_.end() ? nullptr : &*found;
 }
@@ -355,11 +374,26 @@ bool SnapshotCapturer::begin_chunk(CaptureResult& result) {
                          ? source_.begin_chunk(copied, table->progress.cursor, options_.chunk_rows)
                          : source_.begin_rows(copied, reading_keys_);
   if (!begun) {
-    return false;
+    refuse(*table);
+    return true;
   }
   reading_ = table;
   chunk_rows_ = 0;
   return true;
+}
+
+// The other tables are read at this point nevertheless.
+void SnapshotCapturer::refuse(Table& table) {
+  table.refused = true;
+  ++table.refusals;
+  table.refusal = source_.refusal();
+  const std::string name = table.schema->name.to_string();
+  if (table.refusals % options_.refusals_told == 0) {
+    log_->warn("table waits to be copied table={} attempts={} reason=\"{}\" remedy=\"{}\"", name,
+               table.refusals, table.refusal.reason, table.refusal.remedy);
+  } else if (table.refusals == 1) {
+    log_->info("table is copied later table={} reason=\"{}\"", name, table.refusal.reason);
+  }
 }
 
 // False when the table is no longer there.
@@ -401,7 +435,12 @@ void SnapshotCapturer::read_chunk(const FetchLimits& limits, TimePoint deadline,
   portion->copy.run = run_;
   portion->copy.chunk = reading_->progress.chunks + (reading_keys_.empty() ? 1 : 0);
   portion->copy.keys = reading_keys_;
-  const bool end = source_.read(*portion, limits.bytes_max, deadline).end;
+  const auto [end, refused] = source_.read(*portion, limits.bytes_max, deadline);
+  if (refused) {
+    HEADGATE_CHECK(portion->changes().empty() && chunk_rows_ == 0, "nothing of it was handed over");
+    refuse(*std::exchange(reading_, nullptr));
+    return;
+  }
   if (portion->changes().empty() && !end) {
     keep_alive();
     return;
@@ -420,6 +459,7 @@ void SnapshotCapturer::read_chunk(const FetchLimits& limits, TimePoint deadline,
 void SnapshotCapturer::end_chunk(Transaction& last) {
   Table& table = *std::exchange(reading_, nullptr);
   delivered_ = *point_;
+  table.refusals = 0;
   last.copy.later = source_.left_out();
   auto& moved = table.progress.moved;
   for (const auto& key : reading_keys_) {
@@ -444,13 +484,18 @@ void SnapshotCapturer::end_chunk(Transaction& last) {
 }
 
 void SnapshotCapturer::end_round() {
-  source_.release_point();
+  if (paused_) {
+    source_.close();
+  } else {
+    source_.release_point();
+  }
   point_.reset();
   point_asked_ = false;
   past_point_ = false;
   for (Table& table : tables_) {
     table.described = false;
     table.left_out = false;
+    table.refused = false;
   }
   // Between two points, the stream gets as long as the chunks had.
   next_point_ = clock_.now() + (clock_.now() - point_asked_at_);
@@ -458,19 +503,49 @@ void SnapshotCapturer::end_round() {
 
 void SnapshotCapturer::end_copy(CaptureResult& result) {
   source_.close();
-  const auto end = mark_of(Purpose::kCopyEnd, delivered_);
+  const auto end = end_mark(cancelled_ ? "cancelled" : "read");
   end->copy.cancelled = cancelled_;
-  std::uint64_t rows = 0;
-  for (const Table& table : tables_) {
-    end->involve(table.schema);
-    rows += table.progress.rows;
-  }
-  log_->info("copy {} tables={} rows={} seconds={:.1f} lsn={}", cancelled_ ? "cancelled" : "read",
-             tables_.size(), rows,
-             std::chrono::duration<double>(clock_.now() - copy_began_).count(),
-             delivered_.to_string());
   result.transactions.push_back(end);
   result.next_capturer = "cdc";
+}
+
+std::shared_ptr<Transaction> SnapshotCapturer::end_mark(const std::string& what) {
+  auto end = mark_of(Purpose::kCopyEnd, delivered_);
+  std::uint64_t rows = 0;
+  std::size_t tables = 0;
+  for (const Table& table : tables_) {
+    if (cancelled_ || table.finished()) {
+      end->involve(table.schema);
+      rows += table.progress.rows;
+      ++tables;
+    }
+  }
+  log_->info("copy {} tables={} rows={} seconds={:.1f} lsn={}", what, tables, rows,
+             std::chrono::duration<double>(clock_.now() - copy_began_).count(),
+             delivered_.to_string());
+  return end;
+}
+
+// Whether tables are complete, and nothing but such keeps them waiting as no point shows.
+bool SnapshotCapturer::leaves_behind() const {
+  const bool any = std::any_of(tables_.begin(), tables_.end(),
+                               [](const Table& table) { return table.finished(); });
+  return any && !cancelled_ && std::all_of(tables_.begin(), tables_.end(), [&](const Table& table) {
+           return table.finished() || table.refusals >= options_.refusals_max;
+         });
+}
+
+void SnapshotCapturer::end_without_late(CaptureResult& result) {
+  const auto end = end_mark("read but for tables that wait");
+  end->copy.partial = true;
+  result.transactions.push_back(end);
+  std::erase_if(tables_, [](const Table& table) { return table.finished(); });
+  for (const Table& table : tables_) {
+    log_->warn(
+        "table is left behind, and copied by itself table={} attempts={} reason=\"{}\" "
+        "remedy=\"{}\"",
+        table.schema->name.to_string(), table.refusals, table.refusal.reason, table.refusal.remedy);
+  }
 }
 
 // Readers have every one of the tables from an earlier copy.
@@ -507,6 +582,17 @@ std::map<std::string, std::string> SnapshotCapturer::progress() const {
   }
   if (paused_) {
     told.emplace("paused", "yes");
+  }
+  std::string waiting;
+  for (const Table& table : tables_) {
+    if (table.refusals >= options_.refusals_told) {
+      waiting +=
+          fmt::format("{}{}: {}; {}", waiting.empty() ? "" : "; ", table.schema->name.to_string(),
+                      table.refusal.reason, table.refusal.remedy);
+    }
+  }
+  if (!waiting.empty()) {
+    told.emplace("waiting", waiting);
   }
   return told;
 }

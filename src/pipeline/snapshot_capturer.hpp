@@ -28,6 +28,10 @@ struct CopyOptions {
   Duration point_wait_max = std::chrono::seconds(2);
   // Of the rows as they are held in memory; 0: as fast as it goes.
   std::uint64_t bytes_per_second_max = 0;
+  // A table of which so many points in a row did not show the rows is told as one that waits.
+  unsigned refusals_told = 5;
+  // And after so many the others, once they are complete, come into their places without it.
+  unsigned refusals_max = 10;
 };
 
 // Interleaves chunks with live changes, so that a chunk stands in the stream exactly at the
@@ -46,6 +50,9 @@ struct CopyOptions {
 // A table that is altered meanwhile is copied from the start again, and a row that is moved in a
 // way the sink may not follow is read again (alters() and moved_rows() in table_copies.hpp); the
 // sink comes to the same conclusions by itself.
+//
+// All tables come into their places together. A table of which no point will show the rows does not
+// keep the others from that for ever: it is left behind, and comes later by itself.
 class SnapshotCapturer final : public Capturer {
  public:
   // All references must outlive the capturer. `cdc` reads the stream, and is ours while we are
@@ -63,7 +70,7 @@ class SnapshotCapturer final : public Capturer {
   void stop() noexcept override;
   LSN handed_over() const override { return cdc_.handed_over(); }
   std::map<std::string, std::string> progress() const override;
-  void pause(bool paused) override { paused_ = paused; }
+  void pause(bool paused) override;
   void cancel() override { cancelled_ = true; }
 
  private:
@@ -71,8 +78,13 @@ class SnapshotCapturer final : public Capturer {
     TableSchemaPtr schema;
     CopyProgress progress;
     std::uint64_t rows_estimate = 0;
-    bool described = false;  // `schema` is that of the present point
-    bool left_out = false;   // the present point has not all of `progress.moved`
+    bool described = false;         // `schema` is that of the present point
+    bool left_out = false;          // the present point has not all of `progress.moved`
+    bool refused = false;           // the present point does not show its rows
+    unsigned refusals = 0;          // of points, one after the other
+    CopySource::Refusal refusal{};  // the last of them
+
+    bool finished() const { return progress.complete && progress.moved.empty(); }
   };
 
   void read(const FetchLimits& limits, TimePoint deadline, CaptureResult& result);
@@ -90,10 +102,14 @@ class SnapshotCapturer final : public Capturer {
   bool too_fast() const;
   bool begin_chunk(CaptureResult& result);
   bool describe(Table& table, CaptureResult& result);
+  void refuse(Table& table);
+  bool leaves_behind() const;
   void read_chunk(const FetchLimits& limits, TimePoint deadline, CaptureResult& result);
   void end_chunk(Transaction& last);
   void end_round();
   void end_copy(CaptureResult& result);
+  void end_without_late(CaptureResult& result);
+  std::shared_ptr<Transaction> end_mark(const std::string& what);
   Table* next_table();
   Table* next_table_here();
   std::shared_ptr<Transaction> mark_of(Purpose purpose, const Position& position) const;

@@ -1,6 +1,7 @@
 #include "pipeline/table_copies.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -21,6 +22,14 @@ bool same_columns(const TableSchema& a, const TableSchema& b) {
 }
 
 using Key = std::vector<std::string>;
+
+// Whether `end`, a kCopyEnd, ends the copy of the table of this id.
+bool is_ended(const Transaction& end, const std::string& id) {
+  const auto& tables = end.involved_tables();
+  return !end.copy.partial ||
+         std::any_of(tables.begin(), tables.end(),
+                     [&](const TableSchemaPtr& table) { return record_id(*table) == id; });
+}
 
 // The new key of a row that moves to it and leaves some value as it is in the row that it was.
 std::optional<Key> moved_to(const TableSchema& table, Row before, Row data) {
@@ -114,7 +123,8 @@ bool TableCopies::wants(const Transaction& transaction, const Position& position
     case Purpose::kCopyChunk:
       return copied_.contains(record_id(*transaction.involved_tables().front()));
     case Purpose::kCopyEnd:
-      return any();
+      return std::any_of(copied_.begin(), copied_.end(),
+                         [&](const auto& copied) { return is_ended(transaction, copied.first); });
     case Purpose::kChanges:
     case Purpose::kInitialCopy:
       break;
@@ -317,14 +327,26 @@ void TableCopies::give_up(const Copied& copied, const SinkConfig& table) {
   }
 }
 
-void TableCopies::end(const Position& position, ExistingRows existing, bool cancelled) {
-  if (cancelled) {
-    for (auto copied = copied_.begin(); copied != copied_.end();) {
-      const Copied& again = (copied++)->second;
-      if (again.record.copy->again) {
-        give_up(again, *config_of(again.record, again.record.target));
-      }
+void TableCopies::cancel() {
+  for (auto copied = copied_.begin(); copied != copied_.end();) {
+    const Copied& again = (copied++)->second;
+    if (again.record.copy->again) {
+      give_up(again, *config_of(again.record, again.record.target));
     }
+  }
+}
+
+void TableCopies::end(const Transaction& end, const Position& position, ExistingRows existing) {
+  if (end.copy.cancelled) {
+    cancel();
+  }
+  std::map<std::string, Copied> others;
+  for (auto copied = copied_.begin(); copied != copied_.end();) {
+    const auto next = std::next(copied);
+    if (!is_ended(end, copied->first)) {
+      others.insert(copied_.extract(copied));
+    }
+    copied = next;
   }
   for (const auto& [id, copied] : copied_) {
     if (!copied.record.copy->complete || !copied.record.copy->moved.empty()) {
@@ -352,7 +374,7 @@ void TableCopies::end(const Position& position, ExistingRows existing, bool canc
     log_->info("table copied sink={} table={} rows={} consistent_from={}", sink_,
                record.target.to_string(), copied.record.copy->rows, record.consistent_from);
   }
-  copied_.clear();
+  copied_ = std::move(others);
 }
 
 }  // namespace headgate

@@ -69,9 +69,9 @@ class TableCopies {
   // Throws Error{kReread} when chunks between this one and the last are missing.
   void write_chunk(const Transaction& portion, const DataSet& data);
 
-  // kCopyEnd at `position`. Throws Error{kReread} when some table is not complete. `cancelled`:
-  // what was gathered goes; readers keep the copy that they have.
-  void end(const Position& position, ExistingRows existing, bool cancelled);
+  // `end`, a kCopyEnd, at `position`. Throws Error{kReread} when some table that ends is not
+  // complete. Cancelled: what was gathered goes; readers keep the copy that they have.
+  void end(const Transaction& end, const Position& position, ExistingRows existing);
 
  private:
   struct Copied {
@@ -83,6 +83,7 @@ class TableCopies {
   };
 
   Copied* find(const SinkConfig& table);
+  void cancel();
   void keep(const Copied& copied);
   void use_staging(Copied& copied, const SinkConfig& table);
   void make_staging(Copied& copied, const SinkConfig& table);

@@ -24,6 +24,10 @@ void ScriptedCopySource::enter(const std::string& call, bool needs_point) {
   }
 }
 
+void ScriptedCopySource::want(const std::vector<std::uint32_t>* tables) {
+  wanted.push_back(tables == nullptr ? std::vector<std::uint32_t>{0} : *tables);
+}
+
 void ScriptedCopySource::request_point() {
   close();
   enter("request_point", false);
@@ -69,7 +73,7 @@ bool ScriptedCopySource::begin_reading(const CopyTable& table) {
   rows_.clear();
   left_out_.clear();
   next_cursor_.reset();
-  if (std::exchange(hidden_, false)) {
+  if (std::exchange(hidden_, false) || refused.contains(table.schema->source_id)) {
     return false;
   }
   reading_ = table.schema;
@@ -115,6 +119,10 @@ CopySource::Read ScriptedCopySource::read(Transaction& portion, std::size_t, Tim
   enter("read", true);
   expect(reading_ != nullptr, "read() of nothing");
   clock_.advance(time_per_read);
+  if (refused_late.contains(reading_->source_id)) {
+    reading_.reset();
+    return {false, true};
+  }
   for (std::size_t i = 0; i < rows_per_read && !rows_.empty(); ++i) {
     if (unknown.contains(rows_.front())) {
       left_out_.push_back({rows_.front()});
@@ -129,7 +137,7 @@ CopySource::Read ScriptedCopySource::read(Transaction& portion, std::size_t, Tim
   if (end) {
     reading_.reset();
   }
-  return {end};
+  return {end, false};
 }
 
 void ScriptedCopySource::release_point() noexcept {

@@ -36,9 +36,16 @@ class ScriptedCopySource final : public CopySource {
   }
   // The next chunk cannot be read at its point.
   void hide_next_chunk() { hidden_ = true; }
+  // No point shows the rows of these tables.
+  std::set<std::uint32_t> refused;
+  // Nor of these, which is seen when they are read.
+  std::set<std::uint32_t> refused_late;
+  // What was wanted of each point; 0 alone: all.
+  std::vector<std::vector<std::uint32_t>> wanted;
   // The next call of this name fails.
   void fail(const std::string& call, ErrorKind kind) { failures_[call] = kind; }
 
+  void want(const std::vector<std::uint32_t>* tables) override;
   void request_point() override;
   std::optional<Position> point(TimePoint deadline) override;
   Waiting waiting() const override { return waits; }
@@ -50,6 +57,7 @@ class ScriptedCopySource final : public CopySource {
   Read read(Transaction& portion, std::size_t bytes_max, TimePoint deadline) override;
   std::optional<std::vector<std::string>> next_cursor() const override { return next_cursor_; }
   std::vector<std::vector<std::string>> left_out() const override { return left_out_; }
+  Refusal refusal() const override { return {"hidden by the test", "show it"}; }
   void release_point() noexcept override;
   void close() noexcept override;
 

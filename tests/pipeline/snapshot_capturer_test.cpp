@@ -68,8 +68,9 @@ std::string line(const Transaction& transaction) {
       return fmt::format("chunk {} of {} at {} {}{}{}", copy.chunk, names(transaction), end,
                          rows(transaction), part, copy.last ? ", all" : "");
     case Purpose::kCopyEnd:
-      return fmt::format("copy of {} {} at {}", names(transaction),
-                         copy.cancelled ? "cancelled" : "ends", end);
+      return fmt::format("copy of {} {} at {}{}", names(transaction),
+                         copy.cancelled ? "cancelled" : "ends", end,
+                         copy.partial ? ", others go on" : "");
     case Purpose::kChanges:
     case Purpose::kInitialCopy:
       break;
@@ -467,12 +468,83 @@ TEST_CASE("a table that is gone is not waited for") {
   CHECK(scene.fetches(2) ==
         Lines{"first copy of orders,parts at 100", "chunk 1 of orders at 100 [a b c]"});
   scene.source.hide_next_chunk();
+  CHECK(scene.fetch() == Lines{"chunk 1 of parts at 100 [p], all"});
   scene.source.answer(position(110));
   scene.cdc.reply({empty(110)});
   CHECK(scene.fetch() == Lines{"110"});
   scene.source.drop(scene.orders);
-  CHECK(scene.run() == Lines{"orders is gone at 110", "chunk 1 of parts at 110 [p], all",
-                             "copy of parts ends at 110", "next: cdc"});
+  CHECK(scene.run() == Lines{"orders is gone at 110", "copy of parts ends at 110", "next: cdc"});
+}
+
+TEST_CASE("a table that a point does not show holds up no other table at it") {
+  Scene scene(chunks_of(3));
+  scene.source.put(numbered("parts", 9), {"p"});
+  scene.open_request(100);
+  scene.source.answer(position(100));
+  scene.source.answer(position(110));
+  const bool late = GENERATE(false, true);
+  (late ? scene.source.refused_late : scene.source.refused).insert(7);
+  CHECK(scene.fetches(2) ==
+        Lines{"copy of orders,parts at 100", "chunk 1 of parts at 100 [p], all"});
+  scene.source.refused.clear();
+  scene.source.refused_late.clear();
+  scene.cdc.reply({empty(110)});
+  CHECK(scene.run() == Lines{"110", "chunk 1 of orders at 110 [a b c]",
+                             "chunk 2 of orders at 110 [d e], all",
+                             "copy of orders,parts ends at 110", "next: cdc"});
+  CHECK(scene.source.wanted == std::vector<std::vector<std::uint32_t>>{{7, 9}, {7}});
+}
+
+TEST_CASE("a table that no point shows is told, left behind by the others, and comes later") {
+  CopyOptions options = chunks_of(3);
+  options.refusals_told = 2;
+  options.refusals_max = 4;
+  Scene scene(options);
+  scene.source.put(numbered("parts", 9), {"p"});
+  scene.source.refused.insert(7);
+  scene.open();
+  scene.source.answer(position(100));
+  for (std::uint64_t at = 110; at <= 150; at += 10) {
+    scene.source.answer(position(at));
+    scene.cdc.reply({empty(at)});
+  }
+  CHECK(scene.fetches(2) ==
+        Lines{"first copy of orders,parts at 100", "chunk 1 of parts at 100 [p], all"});
+  const auto told = [&] {
+    const auto progress = scene.capturer.progress();
+    const auto found = progress.find("waiting");
+    return found == progress.end() ? "" : found->second;
+  };
+  CHECK(told().empty());
+  CHECK(scene.fetch() == Lines{"110"});
+  CHECK(scene.fetches(2) == Lines{"120", "130"});
+  CHECK(told() == "shop.orders: hidden by the test; show it");
+  CHECK(scene.fetch() == Lines{"copy of parts ends at 130, others go on"});
+  CHECK(scene.fetch() == Lines{"140"});
+  scene.source.refused.clear();
+  CHECK(scene.run() == Lines{"chunk 1 of orders at 140 [a b c]",
+                             "chunk 2 of orders at 140 [d e], all", "copy of orders ends at 140",
+                             "next: cdc"});
+  CHECK(told().empty());
+}
+
+TEST_CASE("a copy that is paused between two points keeps nothing at the source") {
+  Scene scene(chunks_of(3));
+  scene.open_request(100);
+  CHECK(scene.fetch() == Lines{"copy of orders at 100"});
+  std::size_t closes = scene.source.closes;
+  scene.capturer.pause(true);
+  CHECK(scene.source.closes == closes + 1);
+  scene.capturer.pause(true);
+  CHECK(scene.source.closes == closes + 1);
+  scene.capturer.pause(false);
+
+  scene.source.answer(position(100));
+  CHECK(scene.fetch() == Lines{"chunk 1 of orders at 100 [a b c]"});
+  closes = scene.source.closes;
+  scene.capturer.pause(true);
+  CHECK(scene.fetch() == Lines{});
+  CHECK(scene.source.closes == closes + 1);
 }
 
 TEST_CASE("only the tables that were asked for are copied") {
