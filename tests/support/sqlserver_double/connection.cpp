@@ -303,7 +303,8 @@ void Connection::handle(const Message& message) {
 
 void Connection::wait_as_told(const FaultScript::Strike& strike) {
   deaf_ = strike.fault.ignores_attention;
-  const auto until = SteadyClock::now() + strike.fault.delay;
+  const auto until =
+      SteadyClock::now() + (strike.fault.delays ? strike.fault.delays() : strike.fault.delay);
   while (parts_.faults.is_held(strike.id) || SteadyClock::now() < until) {
     if (interrupted()) {
       throw Interrupted{};

@@ -51,6 +51,7 @@ struct Fault {
   // its acknowledgement, the statement not having run; or none, with `ignores_attention`.
   bool held = false;
   std::chrono::milliseconds delay{0};
+  std::function<std::chrono::milliseconds()> delays;  // in its place, asked anew at each strike
   bool ignores_attention = false;
   std::chrono::milliseconds packet_delay{0};  // before each packet of the answer
 

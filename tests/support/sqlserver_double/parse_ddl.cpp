@@ -150,7 +150,9 @@ AlterDatabaseStatement Parser::alter_database() {
   alter.database = take_word("current") ? "" : identifier();
   expect_word("set");
   alter.option = any_word();
-  alter.value = any_word();
+  if (alter.option != "single_user" && alter.option != "multi_user") {
+    alter.value = any_word();
+  }
   if (take_word("with")) {
     while (peek().kind == TokenKind::kWord && !begins_statement()) {
       take();

@@ -134,6 +134,11 @@ int SqlServerDouble::connections() const {
   return parts_->listener.accepted();
 }
 
+void SqlServerDouble::use_database(const std::string& name) {
+  std::lock_guard lock(parts_->engine.mutex);
+  parts_->options.database = name;
+}
+
 std::vector<SqlServerResult> SqlServerDouble::execute(const std::string& sql) {
   return execute_in(parts_->options.database, sql);
 }

@@ -67,6 +67,9 @@ class SqlServerDouble {
   // Connections accepted so far.
   int connections() const;
 
+  // The database that calls mean from now on. It need not be there yet, if it is when they come.
+  void use_database(const std::string& name);
+
   // Runs a batch as the sysadmin, in a session of its own. Throws the first SqlError of its answer.
   std::vector<SqlServerResult> execute(const std::string& sql);
   std::vector<SqlServerResult> execute_in(const std::string& database, const std::string& sql);
