@@ -24,7 +24,57 @@ double number(const json::object& told, std::string_view key) {
   return text == kNothing ? 0 : std::strtod(text.c_str(), nullptr);
 }
 
-// "[######......]  51 %  510 of about 1000 rows, 2 of 3 tables, public.orders, 1.2 MiB/s"
+// "12 s", "3 min", "2.5 h"
+std::string time_left(double seconds) {
+  if (seconds < 100) {
+    return fmt::format("{:.0f} s left", seconds);
+  }
+  constexpr double kMinute = 60;
+  constexpr double kHour = 3600;
+  return seconds < 100 * kMinute ? fmt::format("{:.0f} min left", seconds / kMinute)
+                                 : fmt::format("{:.1f} h left", seconds / kHour);
+}
+
+// The values of "rows=510 rows_estimate=1000 state=reads".
+json::object parse_pairs(std::string_view text) {
+  json::object pairs;
+  while (!text.empty()) {
+    const std::string_view pair = text.substr(0, text.find(' '));
+    const std::size_t equals = std::min(pair.find('='), pair.size());
+    pairs.emplace(pair.substr(0, equals), pair.substr(std::min(equals + 1, pair.size())));
+    text.remove_prefix(std::min(pair.size() + 1, text.size()));
+  }
+  return pairs;
+}
+
+// "public.orders: 510 of about 1000 rows (51 %), 1.2 MiB, 0.4 MiB/s, 12 s left"
+std::string table_line(std::string_view table, const json::object& told) {
+  std::string line = fmt::format("{}: {} of about {} rows", table, text_of(told, "rows"),
+                                 text_of(told, "rows_estimate"));
+  if (const std::string percent = text_of(told, "percent"); percent != kNothing) {
+    line += fmt::format(" ({} %)", percent);
+  }
+  line += ", " + bytes_text(number(told, "bytes"));
+  if (text_of(told, "bytes_per_second") != kNothing) {
+    line += fmt::format(", {}/s, {}", bytes_text(number(told, "bytes_per_second")),
+                        time_left(number(told, "seconds_left")));
+  }
+  const std::string state = text_of(told, "state");
+  return state == "reads" ? line : line + ", " + (state == "read" ? "all read" : "waits its turn");
+}
+
+void show_tables(const json::object& told, std::ostream& out) {
+  constexpr std::string_view kTable = "table ";
+  for (const auto& [key, value] : told) {
+    const std::string_view name = key;
+    if (name.starts_with(kTable) && value.is_string()) {
+      out << "  " << table_line(name.substr(kTable.size()), parse_pairs(value.get_string()))
+          << "\n";
+    }
+  }
+}
+
+// "[######......]  51 %  510 of about 1000 rows, 2 of 3 tables, public.orders, 1.2 MiB/s, 9 s left"
 std::string progress_line(const json::object& told) {
   const double rows = number(told, "rows");
   const double estimate = std::max(rows, number(told, "rows_estimate"));
@@ -38,6 +88,9 @@ std::string progress_line(const json::object& told) {
     line += ", " + table;
   }
   line += fmt::format(", {}/s", bytes_text(number(told, "bytes_per_second")));
+  if (text_of(told, "seconds_left") != kNothing) {
+    line += ", " + time_left(number(told, "seconds_left"));
+  }
   if (const std::string waiting = text_of(told, "waiting"); waiting != kNothing) {
     line += ", not shown by any copy point yet: " + waiting;
   }
@@ -65,6 +118,7 @@ int show(const HttpConfig& http, bool json, std::ostream& out, std::ostream& err
     out << (follows ? "\r\033[K" : "") << progress_line(told) << (follows ? "" : "\n")
         << std::flush;
     if (!follows) {
+      show_tables(told, out);
       return kExitOk;
     }
     std::this_thread::sleep_for(kLook);

@@ -32,6 +32,9 @@ std::string state_line(const json::object& report) {
     line += ready->get_bool() ? ", ready" : ", not ready: " + text_of(report, "reason");
   }
   for (const auto& [key, value] : section_of(report, "state_metadata")) {
+    if (std::string_view(key).starts_with("table ")) {
+      continue;  // `headgate snapshot status` has them
+    }
     line += fmt::format(
         " {}={}", one_line(key),
         one_line(value.is_string() ? std::string(value.get_string()) : json::serialize(value)));

@@ -27,6 +27,9 @@ Error as_reread(const Error& error) {
              : error;
 }
 
+// How often the log says how far the copy is.
+constexpr Duration kProgressTold = std::chrono::seconds(30);
+
 // Rows that are read again at a time.
 constexpr std::size_t kKeysMax = 1000;
 
@@ -42,16 +45,21 @@ void SnapshotCapturer::open(const StartPoint& start) {
   delivered_ = start.resume;
   begin_pending_ = start.copy_needed || start.requested.has_value();
   for (const TableRecord& record : start.copies) {
-    tables_.push_back({std::make_shared<const TableSchema>(record.source), *record.copy});
+    tables_.push_back(
+        {.schema = std::make_shared<const TableSchema>(record.source), .progress = *record.copy});
     log_->info("copy goes on table={} rows={}", record.source.name.to_string(), record.copy->rows);
   }
   if (!start.resume.empty()) {
     cdc_.open(start);
     stream_open_ = true;
+    next_point_ = clock_.now() + options_.catch_up_max;
   }
   run_ = BatchContext::make({}, clock_.wall_now()).batch_id;
   copy_began_ = clock_.now();
+  progress_told_ = copy_began_;
   copied_bytes_ = 0;
+  copied_rows_ = 0;
+  rows_estimated_ = false;
 }
 
 void SnapshotCapturer::stop() noexcept {
@@ -120,6 +128,7 @@ void SnapshotCapturer::read(const FetchLimits& limits, TimePoint deadline, Captu
     begin(result, deadline);
     return;
   }
+  tell_progress();
   if (reading_ != nullptr) {
     read_chunk(limits, deadline, result);
     return;
@@ -197,15 +206,20 @@ void SnapshotCapturer::begin(CaptureResult& result, TimePoint deadline) {
     if (!asked_for(table.schema->name)) {
       continue;
     }
+    Table fresh{.schema = table.schema,
+                .progress = {},
+                .rows_estimate = table.rows_estimate,
+                .described = point_.has_value()};
     const auto known = std::find_if(tables_.begin(), tables_.end(), [&](const Table& other) {
       return record_id(*other.schema) == record_id(*table.schema);
     });
     if (known != tables_.end()) {
-      *known = {table.schema, {}, table.rows_estimate, point_.has_value()};
+      *known = std::move(fresh);
     } else {
-      tables_.push_back({table.schema, {}, table.rows_estimate, point_.has_value()});
+      tables_.push_back(std::move(fresh));
     }
   }
+  rows_estimated_ = start_.copies.empty();
   if (!stream_open_) {
     start_.resume = *point_;
     cdc_.open(start_);
@@ -261,9 +275,7 @@ void SnapshotCapturer::look_for_point(TimePoint deadline) {
     past_point_ = false;
     round_began_ = {};
     late_points_told_ = false;
-    if (!source_.waiting().holds_stream) {
-      point_asked_at_ = clock_.now();  // the round's beginning for the stream: end_round()
-    }
+    point_came_at_ = clock_.now();
   }
 }
 
@@ -357,9 +369,10 @@ bool SnapshotCapturer::begin_chunk(CaptureResult& result) {
   }
   if (round_began_ == TimePoint{}) {
     round_began_ = clock_.now();
-  } else if (clock_.now() >= round_began_ + options_.round_max || too_fast()) {
+  } else if (clock_.now() >= round_began_ + round_length() || too_fast()) {
     return false;
   }
+  estimate_rows();
   if (!table->described && !describe(*table, result)) {
     return true;
   }
@@ -377,9 +390,32 @@ bool SnapshotCapturer::begin_chunk(CaptureResult& result) {
     refuse(*table);
     return true;
   }
+  if (table->began == TimePoint{}) {
+    table->began = clock_.now();
+  }
   reading_ = table;
   chunk_rows_ = 0;
+  keep_alive();  // a round may be longer than the source's patience with a silent stream
   return true;
+}
+
+// Of a copy that goes on: only the source knows how much is left.
+void SnapshotCapturer::estimate_rows() {
+  if (rows_estimated_) {
+    return;
+  }
+  rows_estimated_ = true;
+  std::set<std::uint32_t> ids;
+  for (const Table& table : tables_) {
+    ids.insert(table.schema->source_id);
+  }
+  for (const CopyTable& found : source_.tables(&ids)) {
+    for (Table& table : tables_) {
+      if (table.schema->source_id == found.schema->source_id) {
+        table.rows_estimate = found.rows_estimate;
+      }
+    }
+  }
 }
 
 // The other tables are read at this point nevertheless.
@@ -446,8 +482,12 @@ void SnapshotCapturer::read_chunk(const FetchLimits& limits, TimePoint deadline,
     return;
   }
   const bool first = chunk_rows_ == 0;
-  chunk_rows_ += portion->changes().size();
+  const std::size_t rows = portion->changes().size();
+  chunk_rows_ += rows;
   copied_bytes_ += portion->memory_bytes();
+  copied_rows_ += rows;
+  reading_->rows_read += rows;
+  reading_->bytes_read += portion->memory_bytes();
   portion->portion =
       first ? (end ? Portion::kWhole : Portion::kFirst) : (end ? Portion::kLast : Portion::kMiddle);
   if (end) {
@@ -478,12 +518,30 @@ void SnapshotCapturer::end_chunk(Transaction& last) {
   table.progress.rows += chunk_rows_;
   ++table.progress.chunks;
   if (table.progress.complete) {
-    log_->info("table copied table={} rows={}", table.schema->name.to_string(),
-               table.progress.rows);
+    log_->info("table read table={} rows={} seconds={:.1f}", table.schema->name.to_string(),
+               table.progress.rows,
+               std::chrono::duration<double>(clock_.now() - table.began).count());
   }
 }
 
+// Which the stream stands still.
+Duration SnapshotCapturer::round_length() const {
+  return std::max(options_.round_max, round_began_ - point_came_at_);
+}
+
+// Between two points, the stream gets as long as it has stood still, and what it took to come to
+// the point counts.
 void SnapshotCapturer::end_round() {
+  const TimePoint now = clock_.now();
+  if (round_began_ == TimePoint{}) {
+    round_began_ = now;
+  }
+  const Duration came = round_began_ - point_came_at_;
+  Duration stood = now - round_began_;
+  if (source_.waiting().holds_stream) {
+    stood += point_came_at_ - point_asked_at_;
+  }
+  next_point_ = now + std::max(stood - came, Duration{});
   if (paused_) {
     source_.close();
   } else {
@@ -497,8 +555,6 @@ void SnapshotCapturer::end_round() {
     table.left_out = false;
     table.refused = false;
   }
-  // Between two points, the stream gets as long as the chunks had.
-  next_point_ = clock_.now() + (clock_.now() - point_asked_at_);
 }
 
 void SnapshotCapturer::end_copy(CaptureResult& result) {
@@ -555,6 +611,42 @@ bool SnapshotCapturer::all_again() const {
   });
 }
 
+void SnapshotCapturer::tell_progress() {
+  if (clock_.now() < progress_told_ + kProgressTold) {
+    return;
+  }
+  progress_told_ = clock_.now();
+  for (const Table& table : tables_) {
+    if (!table.finished() && table.began != TimePoint{}) {
+      log_->info("copying table={} {}", table.schema->name.to_string(), progress_of(table));
+    }
+  }
+}
+
+// As the log's lines are: `key=value` and blanks.
+std::string SnapshotCapturer::progress_of(const Table& table) const {
+  const std::uint64_t rows = table.progress.rows + (reading_ == &table ? chunk_rows_ : 0);
+  const std::uint64_t estimate =
+      table.progress.complete ? rows : std::max(rows, table.rows_estimate);
+  std::string text = fmt::format("rows={} rows_estimate={}", rows, estimate);
+  if (estimate > 0) {
+    text += fmt::format(" percent={:.0f}",
+                        100.0 * static_cast<double>(rows) / static_cast<double>(estimate));
+  }
+  text += fmt::format(" bytes={}", table.bytes_read);
+  if (table.began == TimePoint{} || table.finished()) {
+    return text + (table.finished() ? " state=read" : " state=waits");
+  }
+  const double seconds = std::chrono::duration<double>(clock_.now() - table.began).count();
+  if (seconds > 0 && table.rows_read > 0) {
+    const double rows_per_second = static_cast<double>(table.rows_read) / seconds;
+    text += fmt::format(" bytes_per_second={:.0f} seconds_left={:.0f}",
+                        static_cast<double>(table.bytes_read) / seconds,
+                        static_cast<double>(estimate - rows) / rows_per_second);
+  }
+  return text + " state=reads";
+}
+
 std::map<std::string, std::string> SnapshotCapturer::progress() const {
   std::uint64_t rows = 0;
   std::uint64_t estimate = 0;
@@ -569,13 +661,26 @@ std::map<std::string, std::string> SnapshotCapturer::progress() const {
       current = table.schema->name.to_string();
     }
   }
+  if (reading_ != nullptr) {
+    rows += chunk_rows_;
+    estimate = std::max(estimate, rows);
+  }
   const double seconds = std::chrono::duration<double>(clock_.now() - copy_began_).count();
   std::map<std::string, std::string> told{
       {"tables", fmt::format("{} of {}", complete, tables_.size())},
       {"rows", std::to_string(rows)},
       {"rows_estimate", std::to_string(estimate)},
+      {"bytes", std::to_string(copied_bytes_)},
       {"bytes_per_second",
        fmt::format("{:.0f}", seconds > 0 ? static_cast<double>(copied_bytes_) / seconds : 0.0)}};
+  if (copied_rows_ > 0) {
+    told.emplace("seconds_left",
+                 fmt::format("{:.0f}", static_cast<double>(estimate - rows) * seconds /
+                                           static_cast<double>(copied_rows_)));
+  }
+  for (const Table& table : tables_) {
+    told.emplace("table " + table.schema->name.to_string(), progress_of(table));
+  }
   told.emplace("copy", start_.copy_needed || !all_again() ? "first" : "again");
   if (!current.empty()) {
     told.emplace("table", current);

@@ -21,11 +21,15 @@ namespace headgate {
 struct CopyOptions {
   std::size_t chunk_rows = 50'000;
   // The stream stands still while rows of one copy point are read: no longer than this, but for one
-  // chunk.
+  // chunk; or as long as it has needed to come to the point. Where the source commits faster than
+  // the stream is read, points come ever later, and the copy makes progress nevertheless.
   Duration round_max = std::chrono::seconds(1);
   // A point that was asked for is given up after this. On some sources the stream waits for it,
   // too.
   Duration point_wait_max = std::chrono::seconds(2);
+  // A stream that is behind is given this long to catch up before the first point is asked for: it
+  // would have to come to it first, and the source would keep old rows for us meanwhile.
+  Duration catch_up_max = std::chrono::minutes(5);
   // Of the rows as they are held in memory; 0: as fast as it goes.
   std::uint64_t bytes_per_second_max = 0;
   // A table of which so many points in a row did not show the rows is told as one that waits.
@@ -78,6 +82,10 @@ class SnapshotCapturer final : public Capturer {
     TableSchemaPtr schema;
     CopyProgress progress;
     std::uint64_t rows_estimate = 0;
+    // Since the session began: what was read of it, and when that began.
+    std::uint64_t rows_read = 0;
+    std::uint64_t bytes_read = 0;
+    TimePoint began{};
     bool described = false;         // `schema` is that of the present point
     bool left_out = false;          // the present point has not all of `progress.moved`
     bool refused = false;           // the present point does not show its rows
@@ -95,10 +103,14 @@ class SnapshotCapturer final : public Capturer {
   void stream(const FetchLimits& limits, TimePoint deadline, CaptureResult& result);
   void observe(const Transaction& transaction);
   static void start_over(Table& table);
+  void estimate_rows();
+  std::string progress_of(const Table& table) const;
+  void tell_progress();
   void look_for_point(TimePoint deadline);
   void give_point_up_when_late();
   void give_point_up();
   bool at_point() const;
+  Duration round_length() const;
   bool too_fast() const;
   bool begin_chunk(CaptureResult& result);
   bool describe(Table& table, CaptureResult& result);
@@ -136,6 +148,7 @@ class SnapshotCapturer final : public Capturer {
   bool late_points_told_ = false;
   std::optional<Position> point_;
   bool past_point_ = false;  // the stream has come to what was committed after it
+  TimePoint point_came_at_{};
   TimePoint round_began_{};
   std::deque<TransactionPtr> held_;  // read from the stream, and behind the point
 
@@ -143,7 +156,10 @@ class SnapshotCapturer final : public Capturer {
   std::vector<std::vector<std::string>> reading_keys_;  // not a chunk but these rows
   std::uint64_t chunk_rows_ = 0;
   std::uint64_t copied_bytes_ = 0;
+  std::uint64_t copied_rows_ = 0;
+  bool rows_estimated_ = false;
   TimePoint copy_began_{};
+  TimePoint progress_told_{};
 };
 
 }  // namespace headgate

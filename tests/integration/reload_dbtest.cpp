@@ -65,7 +65,7 @@ TEST_CASE("a table that comes to the configuration is copied alone, once the fil
   setup.catch_up();
   CHECK(setup.differences({"public.first", "public.second"}) == "");
   CHECK(daemon.pid() == pid);
-  CHECK(count(daemon.log(), "table copied table=public.first") == 1);
+  CHECK(count(daemon.log(), "table read table=public.first") == 1);
   CHECK(daemon.terminate().ok());
 }
 

@@ -78,8 +78,15 @@ std::string line(const Transaction& transaction) {
   return fmt::format("{}{}", end, part);
 }
 
+// Whatever the stream holds, points are asked for at once.
+CopyOptions at_once() {
+  CopyOptions options;
+  options.catch_up_max = {};
+  return options;
+}
+
 struct Scene {
-  explicit Scene(CopyOptions options = {}) : capturer(source, cdc, clock, options, quiet()) {
+  explicit Scene(CopyOptions options = at_once()) : capturer(source, cdc, clock, options, quiet()) {
     source.put(orders, {"a", "b", "c", "d", "e"});
   }
 
@@ -148,7 +155,7 @@ struct Scene {
 };
 
 CopyOptions chunks_of(std::size_t rows) {
-  CopyOptions options;
+  CopyOptions options = at_once();
   options.chunk_rows = rows;
   return options;
 }
@@ -305,7 +312,7 @@ TEST_CASE("rows that a point cannot tell are left out of their chunks, and read 
 }
 
 TEST_CASE("a point that is late is given up, and the stream goes on before the next attempt") {
-  CopyOptions options;
+  CopyOptions options = at_once();
   options.point_wait_max = seconds(2);
   Scene scene(options);
   scene.open_request(100);
@@ -659,6 +666,91 @@ TEST_CASE("progress is told by tables and rows") {
   CHECK(told.at("tables") == "2 of 2");
   CHECK(told.at("rows") == "6");
   CHECK_FALSE(told.contains("table"));
+}
+
+TEST_CASE("of each table is told how far it is, and how long it will take") {
+  CopyOptions options = chunks_of(3);
+  options.round_max = seconds(60);
+  Scene scene(options);
+  scene.source.put(numbered("parts", 9), {"p"});
+  scene.source.time_per_read = seconds(3);
+  scene.open();
+  scene.source.answer(position(100));
+  scene.fetches(2);
+  auto told = scene.capturer.progress();
+  CHECK_THAT(told.at("table shop.orders"),
+             Catch::StartsWith("rows=3 rows_estimate=5 percent=60 bytes=") &&
+                 Catch::EndsWith(" seconds_left=2 state=reads"));
+  CHECK_THAT(told.at("table shop.parts"), Catch::EndsWith(" bytes=0 state=waits"));
+  CHECK(told.at("seconds_left") == "3");
+  scene.fetches(2);
+  told = scene.capturer.progress();
+  CHECK_THAT(
+      told.at("table shop.orders"),
+      Catch::StartsWith("rows=5 rows_estimate=5 percent=100 ") && Catch::EndsWith(" state=read"));
+}
+
+TEST_CASE("of a copy that goes on, the source is asked how much is left") {
+  Scene scene(chunks_of(3));
+  StartPoint start;
+  start.resume = position(100);
+  TableRecord& record = start.copies.emplace_back();
+  record.source = *scene.orders;
+  record.copy.emplace();
+  record.copy->rows = 3;
+  record.copy->chunks = 1;
+  record.copy->cursor = {"c"};
+  scene.capturer.open(start);
+  CHECK_THAT(scene.capturer.progress().at("table shop.orders"),
+             Catch::StartsWith("rows=3 rows_estimate=3 "));
+  scene.source.answer(position(100));
+  CHECK(scene.fetch() == Lines{"chunk 2 of orders at 100 [d e], all"});
+  CHECK(scene.capturer.progress().at("rows_estimate") == "5");
+}
+
+TEST_CASE("a stream that is behind catches up before the first point is asked for, up to a limit") {
+  CopyOptions options = chunks_of(10);
+  options.catch_up_max = seconds(60);
+  Scene scene(options);
+  scene.open_request(100);
+  CHECK(scene.fetch() == Lines{"copy of orders at 100"});
+  const bool catches_up = GENERATE(true, false);
+  CAPTURE(catches_up);
+  std::uint64_t at = 110;
+  for (; at < 150; at += 10) {
+    scene.cdc.reply({whole(at, scene.orders)});
+    CHECK(scene.fetch() == Lines{std::to_string(at)});
+  }
+  CHECK(scene.source.requests == 0);
+  if (!catches_up) {
+    scene.clock.advance(seconds(60));
+  }
+  scene.source.answer(position(at));
+  scene.cdc.reply({whole(at, scene.orders)});
+  CHECK(scene.run() == Lines{std::to_string(at),
+                             fmt::format("chunk 1 of orders at {} [a b c d e], all", at),
+                             fmt::format("copy of orders ends at {}", at), "next: cdc"});
+  CHECK(scene.source.requests == 1);
+}
+
+TEST_CASE("a stream that comes late to its points leaves the copy as much time as it took") {
+  CopyOptions options = chunks_of(1);
+  options.round_max = seconds(1);
+  Scene scene(options);
+  scene.source.time_per_read = seconds(2);
+  scene.open_request(100);
+  scene.source.answer(position(130));
+  scene.source.answer(position(150));
+  CHECK(scene.fetch() == Lines{"copy of orders at 100"});
+  for (const std::uint64_t at : {110U, 120U, 130U}) {
+    scene.clock.advance(seconds(2));
+    scene.cdc.reply({whole(at, scene.orders)});
+    CHECK(scene.fetch() == Lines{std::to_string(at)});
+  }
+  // Four seconds have gone since the point came: two chunks at two seconds each.
+  scene.cdc.reply({whole(140, scene.orders)});
+  CHECK(scene.fetches(3) ==
+        Lines{"chunk 1 of orders at 130 [a]", "chunk 2 of orders at 130 [b]", "140"});
 }
 
 TEST_CASE("a first point that is late does not hold up sinks that stream") {

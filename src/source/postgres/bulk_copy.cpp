@@ -124,8 +124,7 @@ BulkCopy::Taken BulkCopy::take_row(Transaction& portion, TimePoint deadline) {
 }
 
 void BulkCopy::end_table() {
-  log_->info("table copied table={} rows={}", tables_[table_].schema->name.to_string(),
-             table_rows_);
+  log_->info("table read table={} rows={}", tables_[table_].schema->name.to_string(), table_rows_);
   reader_.reset();
   ++table_;
 }

@@ -71,7 +71,8 @@ struct Options {
   // point was asked for. It looks at the log every five seconds unless told otherwise, so a point
   // is made good use of; and it may be behind, while the server keeps row versions for us: not
   // longer than the second time.
-  CopyOptions chunks{50'000, std::chrono::seconds(5), std::chrono::minutes(10), 0};
+  CopyOptions chunks{.round_max = std::chrono::seconds(5),
+                     .point_wait_max = std::chrono::minutes(10)};
   // A commit that is captured is given so long to be seen by new snapshots. The capture process
   // reads the log, which has a commit a moment before the transaction that waited for its log to be
   // written is ended.
