@@ -76,6 +76,11 @@ std::unique_ptr<Contender> subscription(bool synchronous_commit);
 // so nobody is read from meanwhile: a floor, no product.
 std::unique_ptr<Contender> sqlite_loop();
 
+// Of w1's table, already filled, into PostgreSQL: a subscription with copy_data, Headgate by both
+// of its methods, and COPY from one psql to another. All but Headgate find the empty table, with
+// its key, in the sink.
+std::vector<std::unique_ptr<Contender>> first_copies();
+
 // CPU seconds of those server processes that work for a run.
 double walsender_cpu(PreparedWorkload& prepared, const std::string& slot);
 double sink_server_cpu(PreparedWorkload& prepared, const std::string& database);

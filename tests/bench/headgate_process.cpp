@@ -31,7 +31,8 @@ std::string config_text(const HeadgateSetup& setup, const std::string& storage,
   if (!setup.decoding_work_mem.empty()) {
     text += "  decoding_work_mem: " + setup.decoding_work_mem + "\n";
   }
-  text += "tables: [\"public.*\"]\nsnapshot: { method: bulk }\nsinks:\n";
+  text += fmt::format("tables: [\"public.*\"]\nsnapshot: {{ method: {} }}\nsinks:\n",
+                      setup.snapshot_method);
   for (const std::string& sink : setup.sinks) {
     text += "  - " + sink + "\n";
   }

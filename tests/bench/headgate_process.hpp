@@ -18,7 +18,8 @@ struct HeadgateSetup {
   std::string slot;
   std::vector<std::string> sinks;   // from test::sqlite_sink and test::postgres_sink
   std::string decoding_work_mem{};  // empty: the server's setting
-  std::string more{};               // further top-level YAML
+  std::string snapshot_method = "bulk";
+  std::string more{};  // further top-level YAML
 };
 
 // Unlike test::Daemon it logs at `info`, as in production. The publication is `bench`, the pipeline

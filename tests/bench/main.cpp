@@ -34,8 +34,8 @@ struct Arguments {
   std::string svg{};
 };
 
-const std::vector<std::string> kParts = {"w1",      "w2",    "w3",        "w3_ordered",
-                                         "latency", "rates", "footprint", "curves"};
+const std::vector<std::string> kParts = {
+    "w1", "w2", "w3", "w3_ordered", "first_copy", "latency", "rates", "footprint", "curves"};
 
 bool wants(const Arguments& arguments, const std::string& part) {
   const auto& parts = arguments.parts;
@@ -141,6 +141,9 @@ void measure_drains(Stage& stage, const Arguments& arguments, Report& report) {
   if (wants(arguments, "w3_ordered")) {
     one(ordered_tpcb(arguments.rows), ordered_contenders());
   }
+  if (wants(arguments, "first_copy")) {
+    one(first_copy(arguments.rows), first_copies());
+  }
 }
 
 void measure_curves(Stage& stage, const Arguments& arguments) {
@@ -199,7 +202,8 @@ int main(int argc, char** argv) {
       "figure was refused, since the sink did not hold what the source does."};
   std::vector<std::string> known = kParts;
   known.emplace_back("all");
-  app.add_option("part", arguments.parts, "w1 w2 w3 w3_ordered latency rates footprint curves, all")
+  app.add_option("part", arguments.parts,
+                 "w1 w2 w3 w3_ordered first_copy latency rates footprint curves, all")
       ->check(CLI::IsMember(known));
   app.add_option("--rows", arguments.rows, "of w1; the other workloads shrink with it")
       ->capture_default_str()

@@ -127,6 +127,8 @@ std::vector<Target> targets(const Report& report) {
   collector.ratio("w3", postgres, native, 1.6, 2.3);
   collector.ratio("w3", postgres, "subscription, synchronous", 10, 15);
   collector.ratio("w3_ordered", postgres, native, 0.8, 0.95);
+  collector.ratio("first_copy", "headgate, bulk", native, 1.0, 1.3);
+  collector.ratio("first_copy", "headgate, chunks", native, 0.7, 1.0);
   collector.ratio("w2", "headgate > sqlite", "sqlite loop", 0.7, 0.9);
   collector.ratio("w3", "headgate > sqlite", "sqlite loop", 0.7, 0.9);
   for (const auto& sink : {postgres, std::string("headgate > sqlite")}) {

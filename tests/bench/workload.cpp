@@ -74,6 +74,21 @@ Workload bulk_insert(std::uint64_t rows) {
               }};
 }
 
+Workload first_copy(std::uint64_t rows) {
+  const std::uint64_t copied = rows * 5;
+  return {.name = "first_copy",
+          .title = fmt::format("the first copy of {} rows", copied),
+          .unit = "rows",
+          .units = static_cast<double>(copied),
+          .create = [](const std::string& conninfo) { create_t4(conninfo, 0); },
+          .change =
+              [copied](const std::string& conninfo) {
+                demo::PgSession session(conninfo);
+                session.execute(fill_t4_sql(copied));
+                session.query("VACUUM ANALYZE");
+              }};
+}
+
 Workload single_updates(std::uint64_t rows) {
   const std::uint64_t updates = updates_of(rows);
   return {.name = "w2",

@@ -27,6 +27,8 @@ struct Workload {
 Workload bulk_insert(std::uint64_t rows);     // w1: one transaction
 Workload single_updates(std::uint64_t rows);  // w2: rows / 10 transactions on as many rows
 Workload tpcb(std::uint64_t rows);            // w3: rows * 0.06 transactions
+// w1's table with five times as many rows, of which no sink has one yet.
+Workload first_copy(std::uint64_t rows);
 
 // The tables of w2 with `rows` rows and nothing that changes them: for live latency.
 Workload idle_table(std::uint64_t rows);
