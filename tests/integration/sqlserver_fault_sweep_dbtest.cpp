@@ -3,6 +3,7 @@
 // SQLite and a real PostgreSQL, killed before each fault, with readers that look at both all the
 // while.
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -13,6 +14,8 @@
 #include <vector>
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "demo/throwaway_cluster.hpp"
 #include "support/daemon.hpp"
@@ -48,13 +51,12 @@ constexpr std::array<Way, 6> kWays = {{
 
 class Sweep {
  public:
-  explicit Sweep(std::uint64_t seed)
+  Sweep(std::uint64_t seed, const std::vector<std::string>& source_keys)
       : random_(seed),
         cluster_({.fsync = false}),
         bank_(database_, seed),
         path_(folder_.path("mirror.db")),
-        daemon_(folder_, bank_.config({sqlite_sink("file", path_),
-                                       postgres_sink("server", cluster_.conninfo())})),
+        daemon_(folder_, config(source_keys)),
         file_(sqlite_bank(path_)),
         server_(postgres_bank(cluster_.conninfo())) {
     daemon_.start();
@@ -101,7 +103,7 @@ class Sweep {
     REQUIRE(daemon_.running());  // none of this is a reason to stop
   }
 
-  std::uint64_t random(std::uint64_t below) { return random_() % below; }
+  void shuffle(std::vector<Way>& ways) { std::shuffle(ways.begin(), ways.end(), random_); }
 
   void finish() {
     daemon_.wait_ready();
@@ -112,6 +114,13 @@ class Sweep {
 
  private:
   static constexpr unsigned kRound = 12;
+
+  PipelineConfig config(const std::vector<std::string>& source_keys) const {
+    PipelineConfig config =
+        bank_.config({sqlite_sink("file", path_), postgres_sink("server", cluster_.conninfo())});
+    config.source_keys = source_keys;
+    return config;
+  }
 
   void restart() {
     daemon_.kill9();
@@ -148,7 +157,7 @@ class Sweep {
 
 }  // namespace
 
-// Each request in one way, chosen by chance; in full, each in each.
+// Each request in one way, chosen by chance, and one way of reading; in full, each in each.
 TEST_CASE("whichever request fails, nothing is lost, applied twice or seen in part") {
   if (!needs_the_double("fails when it is told to")) {
     return;
@@ -156,17 +165,24 @@ TEST_CASE("whichever request fails, nothing is lost, applied twice or seen in pa
   const std::uint64_t seed = random_seed("sqlserver_fault_sweep");
   INFO("HEADGATE_SEED=" << seed);
   const bool full = number_from_environment("HEADGATE_TEST_FULL", 0) != 0;
-  Sweep sweep(seed);
-  const unsigned requests = sweep.count_requests();
-  std::cout << "requests of a process: " << requests << std::endl;
-  for (unsigned request = 0; request < requests; ++request) {
-    if (full) {
-      for (const Way& way : kWays) {
+  const std::vector<std::vector<std::string>> readings = {
+      {}, {"readers: 3"}, {"query_mode: functions"}};
+  for (std::size_t i = 0; i < readings.size(); ++i) {
+    if (!full && i != seed % readings.size()) {
+      continue;
+    }
+    Sweep sweep(seed, readings[i]);
+    const unsigned requests = sweep.count_requests();
+    std::cout << fmt::format("{} requests of a process, source: {{ {} }}\n", requests,
+                             fmt::join(readings[i], ", "));
+    for (unsigned request = 0; request < requests; ++request) {
+      std::vector<Way> ways(kWays.begin(), kWays.end());
+      sweep.shuffle(ways);
+      ways.resize(full ? ways.size() : 1);
+      for (const Way& way : ways) {
         sweep.strike(request, way);
       }
-    } else {
-      sweep.strike(request, kWays.at(sweep.random(kWays.size())));
     }
+    sweep.finish();
   }
-  sweep.finish();
 }

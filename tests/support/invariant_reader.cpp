@@ -42,8 +42,10 @@ InvariantQuery sqlite_invariant(std::string path, std::string sql) {
   return asking<SqliteFile>(std::move(path), std::move(sql));
 }
 
-InvariantReader::InvariantReader(InvariantQuery query)
-    : query_(std::move(query)), thread_([this](const std::stop_token& stop) { work(stop); }) {}
+InvariantReader::InvariantReader(InvariantQuery query, Duration pause)
+    : query_(std::move(query)),
+      pause_(pause),
+      thread_([this](const std::stop_token& stop) { work(stop); }) {}
 
 void InvariantReader::stop() {
   thread_.request_stop();
@@ -67,9 +69,8 @@ void InvariantReader::work(const std::stop_token& stop) {
   std::condition_variable_any never_notified;
   while (!stop.stop_requested()) {
     ask();
-    // Leaves the processors to those that are tested.
     std::unique_lock lock(mutex);
-    never_notified.wait_for(lock, stop, std::chrono::milliseconds(50), [] { return false; });
+    never_notified.wait_for(lock, stop, pause_, [] { return false; });
   }
 }
 

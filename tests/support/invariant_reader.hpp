@@ -9,6 +9,7 @@
 #include <string>
 #include <thread>
 
+#include "base/clock.hpp"
 #include "demo/pg_session.hpp"
 
 namespace headgate::test {
@@ -21,11 +22,12 @@ using InvariantQuery = std::function<demo::TextRows()>;
 InvariantQuery postgres_invariant(std::string conninfo, std::string sql);
 InvariantQuery sqlite_invariant(std::string path, std::string sql);
 
-// Asks up to twenty times a second, in a thread of its own, until stopped. A database that is away
-// (killed by the test) is no violation; what a wrong one says stays in violations().
+// Asks again and again, with a pause, in a thread of its own, until stopped. A database that is
+// away (killed by the test) is no violation; what a wrong one says stays in violations().
 class InvariantReader {
  public:
-  explicit InvariantReader(InvariantQuery query);
+  // The default leaves the processors to those that are tested.
+  explicit InvariantReader(InvariantQuery query, Duration pause = std::chrono::milliseconds(50));
 
   // Returns when the last query has ended. The destructor does the same.
   void stop();
@@ -42,6 +44,7 @@ class InvariantReader {
   void ask();
 
   InvariantQuery query_;  // the thread's alone
+  const Duration pause_;
   std::atomic<std::uint64_t> rounds_ = 0;
   mutable std::mutex mutex_;
   std::string violations_;  // guarded by mutex_, as the next

@@ -8,11 +8,15 @@ namespace headgate::test {
 
 namespace {
 
-constexpr const char* kTables[] = {"left_accounts", "right_accounts", "journal", "totals"};
+constexpr const char* kTables[] = {"left_accounts", "right_accounts", "journal", "slips", "totals"};
+
+// What is torn is so for a moment only.
+constexpr auto kReaderPause = std::chrono::milliseconds(4);
 
 // One text per row and database, in the order of the key, which is a number everywhere.
 std::string columns_of(const std::string& table) {
   return table == "journal"  ? "id, from_id, to_id, note"
+         : table == "slips"  ? "id, amount"
          : table == "totals" ? "id, transfers"
                              : "id, balance, note";
 }
@@ -33,7 +37,9 @@ template <typename Session>
 class SqlBank final : public BankMirror {
  public:
   SqlBank(std::string place, std::string schema, InvariantQuery invariant)
-      : place_(std::move(place)), schema_(std::move(schema)), reader_(std::move(invariant)) {}
+      : place_(std::move(place)),
+        schema_(std::move(schema)),
+        reader_(std::move(invariant), kReaderPause) {}
 
   int transfers() override {
     try {
@@ -91,6 +97,7 @@ SqlServerBank::SqlServerBank(SqlServerDatabase& database, std::uint64_t seed)
   database.create_captured(
       "journal",
       "id int NOT NULL PRIMARY KEY, from_id int NOT NULL, to_id int NOT NULL, note nvarchar(100)");
+  database.create_captured("slips", "id int NOT NULL, amount int NOT NULL");
   database.create_captured("totals", "id int NOT NULL PRIMARY KEY, transfers int NOT NULL");
   database.wait_captured();
 }
@@ -119,7 +126,7 @@ void SqlServerBank::transfer_at_once(int count) {
     batch += fmt::format(
         "UPDATE dbo.left_accounts SET balance = balance - 1 WHERE id = {0}; INSERT INTO "
         "dbo.journal VALUES ({2}, {0}, {1}, N'transfer {2}'); UPDATE dbo.right_accounts SET "
-        "balance = balance + 1 WHERE id = {1}; ",
+        "balance = balance + 1 WHERE id = {1}; INSERT INTO dbo.slips VALUES ({2}, 1); ",
         from, to, transfers_);
     if (any(4) == 0) {
       batch += fmt::format("UPDATE dbo.right_accounts SET note = N'note {}' WHERE id = {}; ",
@@ -149,14 +156,16 @@ PipelineConfig SqlServerBank::config(const std::vector<std::string>& sinks) cons
 
 std::string SqlServerBank::invariant(const std::string& schema) {
   return fmt::format(
-      "SELECT l, r, lines, last_line, moved FROM (SELECT "
+      "SELECT l, r, lines, last_line, slips, moved FROM (SELECT "
       "(SELECT coalesce(sum(balance), 0) FROM {0}left_accounts) AS l, "
       "(SELECT coalesce(sum(balance), 0) FROM {0}right_accounts) AS r, "
       "(SELECT count(*) FROM {0}journal) AS lines, "
       "(SELECT coalesce(max(id), 0) FROM {0}journal) AS last_line, "
+      "(SELECT coalesce(sum(amount), 0) FROM {0}slips) AS slips, "
       "(SELECT coalesce(sum(transfers), 0) FROM {0}totals) AS moved) AS sums "
-      "WHERE NOT ((l = 0 AND r = 0 AND lines = 0 AND moved = 0) OR (l = {1} - moved AND "
-      "r = {1} + moved AND lines = moved AND last_line = moved))",
+      "WHERE NOT ((l = 0 AND r = 0 AND lines = 0 AND slips = 0 AND moved = 0) OR (l = {1} - moved "
+      "AND "
+      "r = {1} + moved AND lines = moved AND last_line = moved AND slips = moved))",
       schema, kAccounts * kBalance);
 }
 

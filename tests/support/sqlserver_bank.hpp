@@ -1,4 +1,4 @@
-// Transfers over four tables of a SQL Server, whose sums tell a reader of a mirror whether it sees
+// Transfers over five tables of a SQL Server, whose sums tell a reader of a mirror whether it sees
 // whole transactions, in order, and all of them.
 
 #pragma once
@@ -18,8 +18,9 @@
 namespace headgate::test {
 
 // Every transfer moves one unit from an account of dbo.left_accounts to one of dbo.right_accounts,
-// writes the next line of dbo.journal and counts it in dbo.totals: in one transaction, which now
-// and then holds several of them, and rows that it changes twice.
+// writes the next line of dbo.journal, one of dbo.slips, which has no key, so that what is applied
+// twice shows, and counts it in dbo.totals: in one transaction, which now and then holds several of
+// them, and rows that it changes twice.
 //
 // Not thread-safe.
 class SqlServerBank {

@@ -3,11 +3,11 @@
 //   sqlserver_double_server [--lag MS] [COMMAND ARGUMENTS…]
 //
 // Runs the command with the double's connection string in HEADGATE_TEST_SQLSERVER and ends as it
-// does. Without one it prints the string, and stays until its standard input ends.
+// does. Without one it prints the string and stays until SIGTERM or SIGINT.
 
-#include <unistd.h>
-#include <array>
+#include <pthread.h>
 #include <chrono>
+#include <csignal>
 #include <cstdlib>
 #include <iostream>
 #include <string>
@@ -41,6 +41,14 @@ int main(int count, char** values) {
     lag = std::chrono::milliseconds(std::stoi(arguments[1]));
     arguments.erase(arguments.begin(), arguments.begin() + 2);
   }
+  // Blocked before there are threads, so that none of them gets it.
+  sigset_t ends;
+  ::sigemptyset(&ends);
+  ::sigaddset(&ends, SIGINT);
+  ::sigaddset(&ends, SIGTERM);
+  if (arguments.empty()) {
+    ::pthread_sigmask(SIG_BLOCK, &ends, nullptr);
+  }
   test::SqlServerDouble server;
   server.set_capture(test::CaptureMode::kAutomatic, lag);
   server.set_idle_rows(std::chrono::milliseconds(50));
@@ -49,9 +57,7 @@ int main(int count, char** values) {
     return run(arguments, connection_string);
   }
   std::cout << connection_string << std::endl;
-  std::array<char, 256> ignored{};
-  while (::read(STDIN_FILENO, ignored.data(), ignored.size()) > 0) {
-    server.forget_statements();
-  }
+  int signal = 0;
+  ::sigwait(&ends, &signal);
   return EXIT_SUCCESS;
 }

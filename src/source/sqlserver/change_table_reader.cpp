@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "base/error.hpp"
 #include "db/odbc/statement.hpp"
 
 namespace headgate::source::sqlserver {
@@ -137,8 +138,29 @@ bool ChangeTableReader::is_here(Duration longest) {
   return true;
 }
 
+// Everything behind stands on it: the merge, the marks of the gate, and where the next page begins.
+// So nothing of a page is believed that is not in the order that was asked for, has a row twice (a
+// scan without locks may), or holds what is not in the window.
+void ChangeTableReader::check_order(const ChangeRows& page) const {
+  const ChangeKey* before = first_page_ ? nullptr : &last_;
+  for (const ChangeRow& row : page) {
+    const bool in_place =
+        before != nullptr ? *before < row.key : last_.commit_lsn < row.key.commit_lsn;
+    if (!in_place || to_ < row.key.commit_lsn) {
+      throw Error{ErrorKind::kOperator,
+                  fmt::format("source: the rows of change table cdc.{}_CT did not come in their "
+                              "order: one of commit {} at the wrong place",
+                              instance_.name, row.key.commit_lsn.to_string()),
+                  "nothing of it was applied; please report it, with the server's version"};
+    }
+    before = &row.key;
+  }
+}
+
 void ChangeTableReader::take_page() {
-  page_ = pages_.take(*std::exchange(asked_, nullptr));
+  ChangeRows page = pages_.take(*std::exchange(asked_, nullptr));
+  check_order(page);
+  page_ = std::move(page);
   ended_ = page_.size() < page_rows_;
   first_page_ = false;
   if (!page_.empty()) {

@@ -26,7 +26,7 @@ bool has_new_rows(odbc::Connection& connection, const CaptureInstance& instance,
 // __$command_id. The functions refuse a range that is not all there (error 313).
 //
 // Belongs to the thread that makes its calls; who reads its pages is `pages`' affair. Throws
-// OdbcError.
+// OdbcError, and Error{kOperator} for rows that do not come in the order that was asked for.
 class ChangeTableReader {
  public:
   // `pages` and `instance` must outlive it, and PageReaders::cancel() comes before the instance's
@@ -56,6 +56,7 @@ class ChangeTableReader {
  private:
   bool has_command_id() const { return instance_.has_command_id && mode_ == QueryMode::kDirect; }
   void take_page();
+  void check_order(const ChangeRows& page) const;
   std::string statement() const;
 
   PageReaders& pages_;
