@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "base/error.hpp"
 #include "base/hex.hpp"
 #include "core/value_text.hpp"
+#include "support/random_seed.hpp"
 #include "support/sqlserver_database.hpp"
 #include "support/sqlserver_double/sqlserver_double.hpp"
 
@@ -404,6 +406,61 @@ TEST_CASE("an idle database, and a table that was enabled just now, are no gap")
   CHECK(captured.read().empty());
   captured.restart();
   CHECK(captured.read().empty());
+}
+
+// From the login's first question to the last look behind a window; some of them, in full all. The
+// server takes the cancellation, or not even that.
+TEST_CASE("an answer that does not come is given up after a time, whichever it was") {
+  if (!test::needs_the_double("keeps answers back")) {
+    return;
+  }
+  const std::uint64_t seed = test::random_seed("sqlserver_source, time-outs");
+  INFO("HEADGATE_SEED=" << seed);
+  std::mt19937_64 random(seed);
+  const bool full = test::number_from_environment("HEADGATE_TEST_FULL", 0) != 0;
+  unsigned requests = 40;  // until it is known better
+  for (unsigned request = 0; request < requests;
+       request += full ? 1 : 1 + static_cast<unsigned>(random() % 10)) {
+    INFO("request " << request);
+    Captured captured;
+    captured.options.statement_timeout = 1s;
+    captured.options.readers = 1 + random() % 2;
+    captured.start();
+    Lines wanted;
+    for (const std::string id : {"1", "2", "3"}) {
+      captured.execute("BEGIN TRAN; INSERT INTO dbo.orders VALUES (" + id +
+                       ", N'a'); INSERT INTO dbo.lines VALUES (" + id + ", N'b', 1); COMMIT");
+      wanted.push_back("INSERT dbo.orders (" + id + ",a); INSERT dbo.lines (" + id + ",b,1)");
+    }
+    captured.capture();
+    test::sqlserver::Fault silence;
+    silence.application = "headgate";
+    silence.skip = request;
+    silence.held = true;
+    silence.ignores_attention = random() % 4 == 0;
+    const auto fault = captured.server().faults().add(silence);
+    captured.server().forget_statements();
+    Lines lines;
+    unsigned failures = 0;
+    for (bool done = false; !done && failures < 5;) {
+      try {
+        captured.restart();
+        const Lines more = captured.read();
+        lines.insert(lines.end(), more.begin(), more.end());
+        done = true;
+      } catch (const Error& error) {
+        INFO(error.describe());
+        CHECK(error.kind() == ErrorKind::kTransient);
+        ++failures;
+      }
+    }
+    CHECK(lines == wanted);
+    CHECK(failures == captured.server().faults().struck(fault));
+    if (failures == 0) {  // there was no such request
+      requests = request;
+    }
+  }
+  CHECK(requests > 20);
 }
 
 // A server that answers so is broken. Whatever it meant, none of it may be taken for what was done.
