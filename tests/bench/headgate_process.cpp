@@ -11,7 +11,6 @@
 #include <boost/json/value.hpp>
 #include <fmt/format.h>
 
-#include "core/lsn.hpp"
 #include "support/daemon.hpp"
 
 namespace headgate::bench {
@@ -24,15 +23,19 @@ constexpr Duration kEndPatience = std::chrono::minutes(2);
 // say more than it does for users.
 std::string config_text(const HeadgateSetup& setup, const std::string& storage,
                         const std::string& socket) {
-  std::string text = fmt::format(
-      "pipeline: bench\n"
-      "source:\n  type: postgres\n  dsn: \"{}\"\n  slot: {}\n  publication: bench\n",
-      setup.source, setup.slot);
-  if (!setup.decoding_work_mem.empty()) {
-    text += "  decoding_work_mem: " + setup.decoding_work_mem + "\n";
+  std::string text = "pipeline: bench\n";
+  if (!setup.other_source.empty()) {
+    text += "source: { " + setup.other_source + " }\n";
+  } else {
+    text +=
+        fmt::format("source:\n  type: postgres\n  dsn: \"{}\"\n  slot: {}\n  publication: bench\n",
+                    setup.source, setup.slot);
+    if (!setup.decoding_work_mem.empty()) {
+      text += "  decoding_work_mem: " + setup.decoding_work_mem + "\n";
+    }
+    text += fmt::format("snapshot: {{ method: {} }}\n", setup.snapshot_method);
   }
-  text += fmt::format("tables: [\"public.*\"]\nsnapshot: {{ method: {} }}\nsinks:\n",
-                      setup.snapshot_method);
+  text += fmt::format("tables: [\"{}\"]\nsinks:\n", setup.tables);
   for (const std::string& sink : setup.sinks) {
     text += "  - " + sink + "\n";
   }
@@ -70,19 +73,25 @@ bool HeadgateProcess::ready() const {
 }
 
 std::uint64_t HeadgateProcess::applied() {
+  const auto applied = applied_lsn();
+  return applied ? applied->to_postgres() : 0;
+}
+
+std::optional<LSN> HeadgateProcess::applied_lsn() {
   if (!process_->running()) {
     fail("headgate ended");
   }
   const auto answer = test::http_get(socket_path_, "/api/v1/status");
   if (!answer || answer->code != 200) {
-    return 0;  // it is starting
+    return std::nullopt;  // it is starting
   }
   const boost::json::value status = boost::json::parse(answer->body);
   const boost::json::value& applied =
       status.as_object().at("sinks").as_array().at(0).as_object().at("applied");
-  return applied.is_string()
-             ? LSN::parse({applied.as_string().data(), applied.as_string().size()}).to_postgres()
-             : 0;
+  if (!applied.is_string()) {
+    return std::nullopt;
+  }
+  return LSN::parse({applied.as_string().data(), applied.as_string().size()});
 }
 
 void HeadgateProcess::terminate() {

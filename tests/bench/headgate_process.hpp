@@ -5,9 +5,11 @@
 #include <sys/types.h>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "core/lsn.hpp"
 #include "demo/subprocess.hpp"
 #include "support/temp_dir.hpp"
 
@@ -20,6 +22,9 @@ struct HeadgateSetup {
   std::string decoding_work_mem{};  // empty: the server's setting
   std::string snapshot_method = "bulk";
   std::string more{};  // further top-level YAML
+  // What stands in `source: { … }`, in place of a PostgreSQL by the members above; and its tables.
+  std::string other_source{};
+  std::string tables = "public.*";
 };
 
 // Unlike test::Daemon it logs at `info`, as in production. The publication is `bench`, the pipeline
@@ -36,6 +41,8 @@ class HeadgateProcess {
   //
   // Throws std::runtime_error with the log's end when the daemon has ended.
   std::uint64_t applied();
+  // The same as the source's own kind of LSN.
+  std::optional<LSN> applied_lsn();
   pid_t pid() const { return process_->pid(); }
   // Throws std::runtime_error when it does not end well.
   void terminate();

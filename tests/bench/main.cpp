@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <exception>
 #include <fstream>
+#include <optional>
 #include <stdexcept>
 
 #include <CLI/CLI.hpp>
@@ -15,6 +16,7 @@
 #include "interrupt.hpp"
 #include "machine.hpp"
 #include "report.hpp"
+#include "sqlserver.hpp"
 
 namespace headgate::bench {
 namespace {
@@ -34,8 +36,10 @@ struct Arguments {
   std::string svg{};
 };
 
-const std::vector<std::string> kParts = {
-    "w1", "w2", "w3", "w3_ordered", "first_copy", "latency", "rates", "footprint", "curves"};
+constexpr const char* kSqlServer = "sqlserver";
+const std::vector<std::string> kParts = {"w1",         "w2",      "w3",    "w3_ordered",
+                                         "first_copy", "latency", "rates", "footprint",
+                                         "curves",     kSqlServer};
 
 bool wants(const Arguments& arguments, const std::string& part) {
   const auto& parts = arguments.parts;
@@ -157,17 +161,14 @@ void measure_curves(Stage& stage, const Arguments& arguments) {
   write_file(arguments.svg, to_svg(figures));
 }
 
-int run(const Arguments& arguments, const std::string& command) {
-  if (!arguments.pg_bin.empty()) {
-    ::setenv("HEADGATE_PG_BIN", arguments.pg_bin.c_str(), 1);
-  }
-  Report report;
-  report.started_at = fmt::format(
-      "{:%Y-%m-%dT%H:%M:%SZ}",
-      fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
-  report.command = command;
-  report.machine = describe_machine();
-  Stage stage;
+// False when nothing of it is wanted, so that no server need be started.
+bool wants_postgres(const Arguments& arguments) {
+  return std::any_of(kParts.begin(), kParts.end(), [&](const std::string& part) {
+    return part != kSqlServer && wants(arguments, part);
+  });
+}
+
+void measure_postgres(Stage& stage, const Arguments& arguments, Report& report) {
   report.server = stage.server_version();
   measure_drains(stage, arguments, report);
   if (wants(arguments, "latency")) {
@@ -181,11 +182,32 @@ int run(const Arguments& arguments, const std::string& command) {
   if (wants(arguments, "footprint")) {
     report.footprint = footprint(stage, arguments.drain);
   }
+}
+
+int run(const Arguments& arguments, const std::string& command) {
+  if (!arguments.pg_bin.empty()) {
+    ::setenv("HEADGATE_PG_BIN", arguments.pg_bin.c_str(), 1);
+  }
+  Report report;
+  report.started_at = fmt::format(
+      "{:%Y-%m-%dT%H:%M:%SZ}",
+      fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
+  report.command = command;
+  report.machine = describe_machine();
+  std::optional<Stage> stage;
+  if (wants_postgres(arguments)) {
+    stage.emplace();
+    measure_postgres(*stage, arguments, report);
+  }
+  if (wants(arguments, kSqlServer)) {
+    constexpr std::uint64_t kShare = 5;  // of w1's rows
+    report.sqlserver = measure_sqlserver({arguments.rows / kShare, arguments.drain.repeats});
+  }
   fmt::print("{}", to_markdown(report));
   write_file(arguments.markdown, to_markdown(report));
   write_file(arguments.json, to_json(report));
   if (wants(arguments, "curves")) {
-    measure_curves(stage, arguments);
+    measure_curves(*stage, arguments);
   }
   return report.refused() ? 1 : 0;
 }
@@ -203,7 +225,7 @@ int main(int argc, char** argv) {
   std::vector<std::string> known = kParts;
   known.emplace_back("all");
   app.add_option("part", arguments.parts,
-                 "w1 w2 w3 w3_ordered first_copy latency rates footprint curves, all")
+                 "w1 w2 w3 w3_ordered first_copy latency rates footprint curves sqlserver, all")
       ->check(CLI::IsMember(known));
   app.add_option("--rows", arguments.rows, "of w1; the other workloads shrink with it")
       ->capture_default_str()

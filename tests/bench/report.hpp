@@ -9,6 +9,7 @@
 #include "drain.hpp"
 #include "footprint.hpp"
 #include "latency.hpp"
+#include "sqlserver.hpp"
 
 namespace headgate::bench {
 
@@ -26,6 +27,7 @@ struct Report {
   std::vector<LatencyResult> latencies;
   std::optional<RateReport> rates;
   std::optional<FootprintReport> footprint;
+  std::optional<SqlServerReport> sqlserver;
 
   // Whether any figure had to be refused.
   bool refused() const;

@@ -1,6 +1,7 @@
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
+#include <boost/json/value_from.hpp>
 
 #include "report.hpp"
 
@@ -69,6 +70,20 @@ json::object footprint_json(const FootprintReport& footprint) {
           {"loaded_bytes", footprint.loaded_bytes}};
 }
 
+json::array sqlserver_json(const SqlServerReport& report) {
+  json::array list;
+  for (const SqlServerFigure& figure : report.figures) {
+    list.push_back(json::object{{"workload", figure.workload},
+                                {"contender", figure.contender},
+                                {"change_rows", figure.change_rows},
+                                {"cpu_seconds", json::value_from(figure.cpu_seconds)},
+                                {"seconds", json::value_from(figure.seconds)},
+                                {"rss_peak_bytes", figure.rss_peak_bytes},
+                                {"refused", figure.refused}});
+  }
+  return list;
+}
+
 }  // namespace
 
 std::string to_json(const Report& report) {
@@ -97,6 +112,9 @@ std::string to_json(const Report& report) {
   }
   if (report.footprint) {
     all["footprint"] = footprint_json(*report.footprint);
+  }
+  if (report.sqlserver) {
+    all["sqlserver"] = sqlserver_json(*report.sqlserver);
   }
   return json::serialize(all) + "\n";
 }

@@ -98,6 +98,28 @@ void add_footprint(std::string& text, const FootprintReport& footprint) {
       static_cast<double>(footprint.loaded_bytes) / kMebibyte);
 }
 
+// The driver's share: what a loop that only fetches takes for as many rows.
+void add_sqlserver(std::string& text, const SqlServerReport& report) {
+  text += fmt::format(
+      "\n### SQL Server: {}\n\n"
+      "| | | change rows | per CPU s | CPU s | of it the driver's | s | peak RSS MiB | |\n"
+      "|---|---|---|---|---|---|---|---|---|\n",
+      report.server);
+  for (const SqlServerFigure& figure : report.figures) {
+    const SqlServerFigure* driver = report.of(figure.workload, "driver loop");
+    const bool is_driver = driver == &figure;
+    const std::string share = driver == nullptr || is_driver
+                                  ? "-"
+                                  : fmt::format("{:.0f} %", 100 * figure.rows_per_cpu_second() /
+                                                                driver->rows_per_cpu_second());
+    text += fmt::format("| {} | {} | {} | {:.0f} | {:.2f} | {} | {:.2f} | {} | {} |\n",
+                        figure.workload, figure.contender, figure.change_rows,
+                        figure.rows_per_cpu_second(), median(figure.cpu_seconds), share,
+                        median(figure.seconds), dash_or(figure.rss_peak_bytes / kMebibyte, 1),
+                        figure.refused.empty() ? "" : "REFUSED: " + figure.refused);
+  }
+}
+
 void add_targets(std::string& text, const Report& report) {
   const std::vector<Target> all = targets(report);
   if (all.empty()) {
@@ -123,12 +145,14 @@ bool Report::refused() const {
   return std::any_of(drains.begin(), drains.end(), bad_drain) ||
          std::any_of(latencies.begin(), latencies.end(), bad_latency) ||
          (rates && std::any_of(rates->results.begin(), rates->results.end(), bad_latency)) ||
-         (footprint && bad_drain(footprint->first_change));
+         (footprint && bad_drain(footprint->first_change)) ||
+         (sqlserver && std::any_of(sqlserver->figures.begin(), sqlserver->figures.end(),
+                                   [](const auto& figure) { return !figure.refused.empty(); }));
 }
 
 std::string to_markdown(const Report& report) {
-  std::string text = fmt::format("`{}`, {}\n\n{}; {}\n", report.command, report.started_at,
-                                 report.server, report.machine);
+  std::string text = fmt::format("`{}`, {}\n\n{}{}\n", report.command, report.started_at,
+                                 report.server.empty() ? "" : report.server + "; ", report.machine);
   add_targets(text, report);
   for (const DrainReport& drain : report.drains) {
     add_drain(text, drain);
@@ -144,6 +168,9 @@ std::string to_markdown(const Report& report) {
   }
   if (report.footprint) {
     add_footprint(text, *report.footprint);
+  }
+  if (report.sqlserver) {
+    add_sqlserver(text, *report.sqlserver);
   }
   return text;
 }

@@ -99,6 +99,19 @@ class Collector {
     }
   }
 
+  void sqlserver(double must_reach, double aim) {
+    if (!report_.sqlserver) {
+      return;
+    }
+    for (const SqlServerFigure& figure : report_.sqlserver->figures) {
+      if (figure.contender.starts_with("headgate") && figure.refused.empty()) {
+        found_.push_back({fmt::format("sqlserver, {}: {}, change rows a CPU-second",
+                                      figure.workload, figure.contender),
+                          figure.rows_per_cpu_second(), must_reach, aim});
+      }
+    }
+  }
+
   std::vector<Target> take() { return std::move(found_); }
 
  private:
@@ -143,6 +156,7 @@ std::vector<Target> targets(const Report& report) {
   collector.latency("headgate > postgres, asynchronous", native);
   collector.rates();
   collector.idle();
+  collector.sqlserver(60'000, 100'000);
   return collector.take();
 }
 
