@@ -40,12 +40,13 @@ struct Way {
   ErrorPlace place;
   Drop drop;
 };
-constexpr std::array<Way, 6> kWays = {{
+constexpr std::array<Way, 7> kWays = {{
     {"cut before it runs", 0, ErrorPlace::kInstead, Drop::kBeforeRunning},
     {"cut before the answer", 0, ErrorPlace::kInstead, Drop::kBeforeReply},
     {"cut within the answer", 0, ErrorPlace::kInstead, Drop::kInsideRow},
     {"cut behind the answer", 0, ErrorPlace::kInstead, Drop::kAfterReply},
     {"deadlock", 1205, ErrorPlace::kInstead, Drop::kNever},
+    {"deadlock behind some rows", 1205, ErrorPlace::kAfterRows, Drop::kNever},
     {"deadlock behind the answer", 1205, ErrorPlace::kAfterResult, Drop::kNever},
 }};
 
@@ -81,6 +82,7 @@ class Sweep {
     Fault fault;
     fault.application = "headgate";
     fault.skip = request;
+    fault.rows = random_() % 3;
     fault.drop = way.drop;
     fault.error_place = way.place;
     if (way.error != 0) {

@@ -52,10 +52,11 @@ TEST_CASE("a SQL Server is mirrored whole transaction by whole transaction, whoe
                           });
   }
   bank.open_accounts();
+  auto storm = std::make_unique<BankStorm>(bank);
   const std::uint64_t rounds = number_from_environment("HEADGATE_KILL_ROUNDS", kRounds);
   for (std::uint64_t round = 0; round < rounds; ++round) {
     INFO("round " << round);
-    bank.transfer(1 + static_cast<int>(any(40)));
+    storm->run_for(1 + static_cast<int>(any(40)));
     REQUIRE(daemon.running());  // it may only end because we kill it
     if (database.scripted() != nullptr && any(3) == 0) {
       sqlserver::Fault cut;
@@ -67,12 +68,15 @@ TEST_CASE("a SQL Server is mirrored whole transaction by whole transaction, whoe
       daemon.kill9();
       daemon.start();
     }
-    if (any(3) == 0) {
+    if (any(6) == 0) {
+      storm->stop();
       wait_equal(bank, database, daemon, {file.get(), server.get()}, 120s);
+      storm = std::make_unique<BankStorm>(bank);
     }
     REQUIRE(file->reader().violations() == "");
     REQUIRE(server->reader().violations() == "");
   }
+  storm->stop();
   wait_equal(bank, database, daemon, {file.get(), server.get()}, 120s);
   for (BankMirror* mirror : {file.get(), server.get()}) {  // neither reader is blind
     daemon.wait_until("a reader's answers", 30s, [&] { return mirror->reader().rounds() > 5; });

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "support/wait_until.hpp"
+
 namespace headgate::test {
 
 namespace {
@@ -89,7 +91,7 @@ std::string first_difference(const std::string& source, const std::string& mirro
 }  // namespace
 
 SqlServerBank::SqlServerBank(SqlServerDatabase& database, std::uint64_t seed)
-    : database_(database), random_(seed) {
+    : database_(database), session_(database.connection_string()), random_(seed) {
   const std::string account =
       "id int NOT NULL PRIMARY KEY, balance int NOT NULL, note nvarchar(max) NULL";
   database.create_captured("left_accounts", account);
@@ -119,28 +121,58 @@ void SqlServerBank::transfer() {
 
 void SqlServerBank::transfer_at_once(int count) {
   std::string batch = "BEGIN TRAN; ";
+  int number = transfers_;
   for (int i = 0; i < count; ++i) {
-    ++transfers_;
+    ++number;
     const int from = any(kAccounts);
     const int to = any(kAccounts);
     batch += fmt::format(
         "UPDATE dbo.left_accounts SET balance = balance - 1 WHERE id = {0}; INSERT INTO "
         "dbo.journal VALUES ({2}, {0}, {1}, N'transfer {2}'); UPDATE dbo.right_accounts SET "
         "balance = balance + 1 WHERE id = {1}; INSERT INTO dbo.slips VALUES ({2}, 1); ",
-        from, to, transfers_);
+        from, to, number);
     if (any(4) == 0) {
       batch += fmt::format("UPDATE dbo.right_accounts SET note = N'note {}' WHERE id = {}; ",
-                           transfers_, to);
+                           number, to);
     }
-    batch += fmt::format("UPDATE dbo.totals SET transfers = {} WHERE id = 1; ", transfers_);
+    batch += fmt::format("UPDATE dbo.totals SET transfers = {} WHERE id = 1; ", number);
   }
-  database_.execute(batch + "COMMIT");
+  session_.execute(batch + "COMMIT");
+  transfers_ = number;
 }
 
 void SqlServerBank::transfer(int transactions) {
   for (int i = 0; i < transactions; ++i) {
     transfer();
   }
+}
+
+BankStorm::BankStorm(SqlServerBank& bank)
+    : bank_(bank), thread_([this](const std::stop_token& stop) {
+        try {
+          while (!stop.stop_requested()) {
+            bank_.transfer();
+          }
+        } catch (const std::exception& error) {
+          const std::lock_guard lock(mutex_);
+          failure_ = error.what();
+        }
+      }) {}
+
+void BankStorm::run_for(int transfers) {
+  const int until = bank_.transfers() + transfers;
+  wait_until("the storm", std::chrono::seconds(60), [&] {
+    const std::lock_guard lock(mutex_);
+    if (!failure_.empty()) {
+      throw std::runtime_error("the storm has ended: " + failure_);
+    }
+    return bank_.transfers() >= until;
+  });
+}
+
+void BankStorm::stop() {
+  thread_.request_stop();
+  thread_.join();
 }
 
 PipelineConfig SqlServerBank::config(const std::vector<std::string>& sinks) const {

@@ -3,10 +3,13 @@
 
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "demo/pg_session.hpp"
@@ -22,7 +25,7 @@ namespace headgate::test {
 // twice shows, and counts it in dbo.totals: in one transaction, which now and then holds several of
 // them, and rows that it changes twice.
 //
-// Not thread-safe.
+// transfers() apart, of one thread.
 class SqlServerBank {
  public:
   static constexpr int kAccounts = 20;
@@ -52,8 +55,25 @@ class SqlServerBank {
   int any(int below) { return static_cast<int>(random_() % static_cast<unsigned>(below)); }
 
   SqlServerDatabase& database_;
+  SqlServerSession session_;  // for whoever transfers
   std::mt19937_64 random_;
-  int transfers_ = 0;
+  std::atomic<int> transfers_ = 0;
+};
+
+// Transfers without a pause, in a thread of its own, until stopped.
+class BankStorm {
+ public:
+  explicit BankStorm(SqlServerBank& bank);
+
+  // Returns after so many more. Throws what ended the thread.
+  void run_for(int transfers);
+  void stop();
+
+ private:
+  SqlServerBank& bank_;
+  std::mutex mutex_;
+  std::string failure_;  // guarded by mutex_
+  std::jthread thread_;
 };
 
 // What a bank is mirrored into, watched by a reader from the first moment to the last. The tables
