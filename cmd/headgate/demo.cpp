@@ -176,8 +176,10 @@ LSN source_end(const Config& config) {
 void wait_for_mirror(RunningPipeline& pipeline, const DemoSource& source, const Config& config) {
   wait_for(pipeline, "the source did not capture everything", [&] { return source.settled(); });
   const LSN end = source_end(config);
-  wait_for(pipeline, "the mirror did not catch up",
-           [&] { return pipeline.report().sinks.front().status.applied.lsn >= end; });
+  wait_for(pipeline, "the mirror did not catch up", [&] {
+    const SinkStatus sink = pipeline.report().sinks.front().status;
+    return sink.applied.lsn >= end && sink.state == "streaming";  // the copy is in its place
+  });
 }
 
 int summarize(const DemoSource& source, const demo::WorkloadCounters& counters,
@@ -241,16 +243,10 @@ int demo_command(const DemoOptions& options) {
   }
   fmt::print("{}: {}\nmirror: {}\nCtrl-C ends it\n\n", source->name(), source->place(), mirror);
   std::fflush(stdout);
-  if (source->filled_before_start()) {
-    workload.create_schema();
-  }
+  workload.create_schema();
   const Config config = demo_config(*source, mirror);
   RunningPipeline pipeline(config);
   demo::MirrorReader reader(mirror);
-  if (!source->filled_before_start()) {
-    wait_for(pipeline, "the pipeline did not start", [&] { return pipeline.report().ready; });
-    workload.create_schema();
-  }
   workload.start();
   watch(options, pipeline, *source, ending);
 

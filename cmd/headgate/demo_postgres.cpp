@@ -23,7 +23,6 @@ class PostgresDemo final : public DemoSource {
   }
 
   demo::OrderWorkload& workload() override { return workload_; }
-  bool filled_before_start() const override { return true; }
 
   demo::Comparison compare(const std::string& mirror) override {
     return demo::compare(

@@ -29,9 +29,6 @@ class DemoSource {
   virtual void configure(Config& config) const = 0;
 
   virtual demo::OrderWorkload& workload() = 0;
-  // The first rows: before the pipeline starts, which then copies them; or after, where nothing is
-  // copied.
-  virtual bool filled_before_start() const = 0;
 
   // About once a second.
   virtual void look_after() {}

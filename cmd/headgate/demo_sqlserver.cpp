@@ -62,14 +62,12 @@ class SqlServerDemo final : public DemoSource {
     config.sqlserver->connection_string = server_.connection_string();
     config.sqlserver->idle_advance_interval = std::chrono::milliseconds(200);
     config.cdc.interval = std::chrono::milliseconds(100);
-    // The tables are captured, and empty, when the pipeline starts. A copy would wait for ever for
-    // the audit log, which has no key and is written all the time.
-    config.snapshot.mode = SnapshotMode::kNever;
+    // Here a commit is seen by the next snapshot, and nobody wants to wait for the first copy.
+    config.sqlserver->commit_settles = std::chrono::milliseconds(20);
     config.storage_dir = folder_.path();
   }
 
   demo::OrderWorkload& workload() override { return workload_; }
-  bool filled_before_start() const override { return false; }
   void look_after() override { server_.clean_up(); }
   bool settled() const override { return server_.all_captured(); }
 

@@ -1,7 +1,39 @@
+#include <chrono>
+
 #include "config/not_available.hpp"
 #include "config/sections.hpp"
 
 namespace headgate::config {
+namespace {
+
+// How a SQL Server's copy points begin.
+void read_locking(const Section& snapshot, Config& config) {
+  const source::sqlserver::Options defaults;
+  const bool brief = snapshot.choice("locking", "none", {"none", "brief"}) == "brief";
+  const Duration lock_timeout =
+      snapshot.duration("lock_timeout", defaults.table_lock_timeout,
+                        {std::chrono::milliseconds(1), std::chrono::seconds(30)});
+  const Duration commit_settles =
+      snapshot.duration("commit_settles", defaults.commit_settles,
+                        {std::chrono::milliseconds(0), std::chrono::minutes(10)});
+  if (config.sqlserver) {
+    config.sqlserver->lock_tables = brief;
+    config.sqlserver->table_lock_timeout = lock_timeout;
+    config.sqlserver->commit_settles = commit_settles;
+    return;
+  }
+  if (brief) {
+    snapshot.fail("locking", "brief applies to sqlserver sources only", "leave the key out");
+  }
+  if (lock_timeout != defaults.table_lock_timeout) {
+    snapshot.fail("lock_timeout", "applies to sqlserver sources only", "leave the key out");
+  }
+  if (commit_settles != defaults.commit_settles) {
+    snapshot.fail("commit_settles", "applies to sqlserver sources only", "leave the key out");
+  }
+}
+
+}  // namespace
 
 void read_snapshot(const Section& root, Config& config) {
   const Section snapshot = root.section("snapshot");
@@ -21,6 +53,7 @@ void read_snapshot(const Section& root, Config& config) {
   config.snapshot.copy.bytes_per_second_max =
       snapshot.size("max_rate", 0, {1024, std::uint64_t{1} << 50});
   only_default_number(snapshot, "parallel", 2, {1, 64});
+  read_locking(snapshot, config);
 }
 
 }  // namespace headgate::config

@@ -81,7 +81,8 @@ class CopySource {
   virtual Read read(Transaction& portion, std::size_t bytes_max, TimePoint deadline) = 0;
 
   // Why the point did not show what was asked for last, in words for the log, and what a person can
-  // do about it when that goes on.
+  // do about it when that goes on. No reason: it was not the table's turn, which counts for
+  // nothing.
   struct Refusal {
     std::string reason;
     std::string remedy;

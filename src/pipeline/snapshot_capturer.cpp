@@ -421,8 +421,12 @@ void SnapshotCapturer::estimate_rows() {
 // The other tables are read at this point nevertheless.
 void SnapshotCapturer::refuse(Table& table) {
   table.refused = true;
+  CopySource::Refusal refusal = source_.refusal();
+  if (refusal.reason.empty()) {
+    return;
+  }
   ++table.refusals;
-  table.refusal = source_.refusal();
+  table.refusal = std::move(refusal);
   const std::string name = table.schema->name.to_string();
   if (table.refusals % options_.refusals_told == 0) {
     log_->warn("table waits to be copied table={} attempts={} reason=\"{}\" remedy=\"{}\"", name,

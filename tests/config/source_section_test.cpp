@@ -86,6 +86,28 @@ TEST_CASE("a password leaves the connection string for its own option") {
   CHECK(uri.source.password == "hunter2");
 }
 
+TEST_CASE("how a SQL Server's copy points begin is configured with the copy") {
+  const std::string server = good_but("type: postgres\n  dsn: host=db1 dbname=shop user=headgate",
+                                      "type: sqlserver\n  dsn: Driver=FreeTDS;Server=db1;PWD=x");
+  const Config plain = parse_config("c.yml", server);
+  REQUIRE(plain.sqlserver);
+  CHECK_FALSE(plain.sqlserver->lock_tables);
+  CHECK(plain.sqlserver->table_lock_timeout == std::chrono::seconds(1));
+  CHECK(plain.sqlserver->commit_settles == std::chrono::seconds(1));
+  const Config brief = parse_config(
+      "c.yml", server + "snapshot: { locking: brief, lock_timeout: 250ms, commit_settles: 0s }\n");
+  REQUIRE(brief.sqlserver);
+  CHECK(brief.sqlserver->lock_tables);
+  CHECK(brief.sqlserver->table_lock_timeout == std::chrono::milliseconds(250));
+  CHECK(brief.sqlserver->commit_settles == Duration{});
+  check_mistakes({
+      {server + "snapshot: { lock_timeout: 1m }\n",
+       "c.yml:10: snapshot.lock_timeout: \"1m\" is not from 1ms to 30s"},
+      {server + "snapshot: { locking: long }\n",
+       "c.yml:10: snapshot.locking: \"long\" is not one of: none, brief"},
+  });
+}
+
 TEST_CASE("decoding_work_mem is a size in the server's notation") {
   const auto read = [](const std::string& size) {
     return parse_config("c.yml", with_source("decoding_work_mem: " + size))

@@ -213,6 +213,31 @@ TEST_CASE("what a first copy needs is checked, and what is missing named") {
   CHECK(setup.check().status->code == kExitOk);
 }
 
+TEST_CASE("what a copy without locks may wait for is said, and what locks do") {
+  Setup setup;
+  setup.server.execute("CREATE TABLE dbo.loose (a int NULL)");
+  setup.enable();
+  setup.server.execute(
+      "EXEC sys.sp_cdc_enable_table @source_schema = N'dbo', @source_name = N'loose', @role_name = "
+      "NULL");
+  setup.capture();
+  setup.config.tables = {"dbo.*"};
+  setup.config.more.clear();
+  CHECK(setup.check().status->code == kExitOk);
+  INFO(setup.last.out << setup.last.err);
+  CHECK(says(setup.remedy("warn", "change all the time: dbo.loose"), "snapshot.locking: brief"));
+
+  setup.config.more = "snapshot: { locking: brief, lock_timeout: 250ms }\n";
+  setup.log_in_as_reader(
+      "GRANT SELECT ON SCHEMA::[cdc] TO [read]]er]; GRANT VIEW SERVER STATE TO [read]]er]; GRANT "
+      "SELECT ON [dbo].[orders] TO [read]]er]; GRANT SELECT ON [dbo].[lines] TO [read]]er]; GRANT "
+      "SELECT ON [dbo].[loose] TO [read]]er];");
+  CHECK(setup.check().status->code == kExitOk);  // no more than to read them
+  CHECK(
+      says(setup.last.out, "locked against writers while a copy point begins, for 250 ms at most"));
+  CHECK(!says(setup.last.out, "change all the time"));
+}
+
 TEST_CASE("what a login lacks is named with the grant, properly quoted, and the grant is enough") {
   Setup setup;
   setup.enable();

@@ -6,6 +6,7 @@
 #include <memory>
 #include <random>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -466,12 +467,272 @@ TEST_CASE("a table without a key is read where nothing of it changes") {
   copying.pin();
   copying.server.execute("INSERT INTO dbo.loose VALUES (2, 'y')");
   copying.capture_all();
+  CHECK(copying.all("loose") == Lines{"1,x", "1,x", "2,y", "NULL,NULL"});  // seen by nobody before
+  CHECK(!copying.reader->next_cursor());
+
+  copying.reader->request_point();
+  copying.server.execute("INSERT INTO dbo.loose VALUES (3, 'z')");
+  CHECK(!copying.reader->point(copying.clock.now()));
+  copying.capture_all();
+  // It may have been committed before the view, or behind it.
   CHECK(!copying.reader->begin_chunk(copying.table("loose"), {}, 1));
+  CHECK(copying.reader->refusal().reason ==
+        "it has no key, and was changed while the copy point came");
 
   copying.pin();
   copying.capture_all();
-  CHECK(copying.all("loose") == Lines{"1,x", "1,x", "2,y", "NULL,NULL"});
-  CHECK(!copying.reader->next_cursor());
+  CHECK(copying.all("loose") == Lines{"1,x", "1,x", "2,y", "3,z", "NULL,NULL"});
+}
+
+// Each point's view does not know what was committed just before it; the view of the point before
+// knows of these rows, unless they are like others that it does not know of.
+TEST_CASE("rows of a table without a key that changed beside a point are told by the one before") {
+  const QueryMode mode = GENERATE(QueryMode::kDirect, QueryMode::kFunctions);
+  Copying copying(mode);
+  copying.create("CREATE TABLE dbo.loose (a int NULL, b varchar(10) NULL)", "loose");
+  copying.server.execute(
+      "INSERT INTO dbo.loose VALUES (1, 'x'), (1, 'x'), (1, 'x'), (2, 'y'), (NULL, NULL)");
+  copying.server.capture();
+  copying.open();
+  copying.reader->request_point();
+  copying.server.execute("INSERT INTO dbo.loose VALUES (3, 'in doubt')");
+  CHECK(!copying.reader->point(copying.clock.now()));
+  copying.capture_all();
+  CHECK(!copying.reader->begin_chunk(copying.table("loose"), {}, 1));
+  copying.server.execute("INSERT INTO dbo.loose VALUES (4, 'between')");
+  copying.server.execute("DELETE TOP (1) FROM dbo.loose WHERE a = 1");
+  copying.server.capture();
+
+  copying.reader->request_point();
+  copying.server.execute("DELETE TOP (1) FROM dbo.loose WHERE a = 1");
+  copying.server.execute("INSERT INTO dbo.loose VALUES (NULL, NULL), (5, 'seen')");
+  copying.server.execute("DELETE FROM dbo.loose WHERE a = 4");
+  CHECK(!copying.reader->point(copying.clock.now()));
+  copying.server.execute("INSERT INTO dbo.loose VALUES (5, 'seen'), (3, 'in doubt'), (6, 'late')");
+  copying.server.execute("UPDATE dbo.loose SET b = 'now' WHERE a = 2");
+  copying.server.execute("DELETE TOP (1) FROM dbo.loose WHERE a IS NULL");
+  const bool restless = GENERATE(false, true);
+  if (restless) {
+    // Both views may have it, or not.
+    copying.server.execute("DELETE FROM dbo.loose WHERE a = 3");
+  }
+  copying.capture_all();
+  CHECK(copying.all("loose") ==
+        (restless ? Lines{"1,x", "2,now", "5,seen", "5,seen", "6,late", "NULL,NULL"}
+                  : Lines{"1,x", "2,now", "3,in doubt", "3,in doubt", "5,seen", "5,seen", "6,late",
+                          "NULL,NULL"}));
+}
+
+TEST_CASE("rows without a key that repeat and never rest are told by no point, and that is said") {
+  Copying copying;
+  copying.create("CREATE TABLE dbo.loose (a int NULL, body nvarchar(max) NULL)", "loose");
+  copying.server.execute("INSERT INTO dbo.loose VALUES (1, N'x'), (2, N'long')");
+  copying.server.capture();
+  copying.open();
+  for (int i = 0; i < 3; ++i) {
+    copying.reader->request_point();
+    copying.server.execute("INSERT INTO dbo.loose VALUES (1, N'x')");
+    CHECK(!copying.reader->point(copying.clock.now()));
+    copying.capture_all();
+    CHECK(!copying.reader->begin_chunk(copying.table("loose"), {}, 1));
+    CHECK(copying.reader->refusal().reason ==
+          (i == 0 ? "it has no key, and was changed while the copy point came"
+                  : "it has no key, and rows of it that are like others change all the time"));
+  }
+  copying.pin();
+  copying.server.execute("UPDATE dbo.loose SET a = 3 WHERE a = 2");
+  copying.capture_all();
+  CHECK(!copying.reader->begin_chunk(copying.table("loose"), {}, 1));
+  CHECK(copying.reader->refusal().reason ==
+        "it has no key, and its changes do not say all values of their rows");
+}
+
+// As "chunks under random changes", without keys: few values, so that rows are like others often.
+TEST_CASE("a table without a key under random changes is as it was at the point, or not told") {
+  const std::uint64_t seed = test::random_seed("sqlserver_copy_loose");
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  const auto any = [&](int below) {
+    return std::uniform_int_distribution<int>(0, below - 1)(random);
+  };
+  Copying copying;
+  copying.options.lock_tables = GENERATE(false, true);
+  copying.create("CREATE TABLE dbo.loose (a int NULL, n int NULL)", "loose");
+  int values = 0;
+  const auto change = [&] {
+    const int a = any(5);
+    switch (any(4)) {
+      case 0:
+        copying.server.execute(fmt::format("DELETE TOP (1) FROM dbo.loose WHERE a = {}", a));
+        break;
+      case 1:
+        copying.server.execute(
+            fmt::format("UPDATE dbo.loose SET a = {}, n = {} WHERE a = {} AND n % 3 = {}", any(5),
+                        any(4), a, any(3)));
+        break;
+      default:
+        copying.server.execute(fmt::format("INSERT INTO dbo.loose VALUES ({}, {}), ({}, {})", a,
+                                           any(4), a, 10 + ++values));
+    }
+  };
+  for (int i = 0; i < 60; ++i) {
+    change();
+  }
+  copying.server.capture();
+  copying.open();
+  int told = 0;
+  for (int round = 0; round < 40; ++round) {
+    for (int i = any(4); i > 0; --i) {
+      change();
+      copying.server.capture(static_cast<std::size_t>(any(2)));
+    }
+    copying.reader->request_point();
+    for (int i = any(3); i > 0; --i) {
+      change();  // in doubt
+    }
+    CHECK(!copying.reader->point(copying.clock.now()));
+    for (int i = any(4); i > 0; --i) {
+      change();
+    }
+    copying.capture_all();
+    Lines expected;
+    const auto now = copying.server.execute(
+        "SELECT CONVERT(varchar(10), a), CONVERT(varchar(10), n) FROM dbo.loose");
+    for (const auto& row : now.back().rows) {
+      expected.push_back(row[0] + "," + row[1]);
+    }
+    std::sort(expected.begin(), expected.end());
+    for (int i = any(3); i > 0; --i) {
+      change();  // behind the point
+    }
+    const CopyTable table = copying.table("loose");
+    if (copying.reader->begin_chunk(table, {}, 1)) {
+      CHECK(copying.rows(table, 4096) == expected);
+      ++told;
+    }
+  }
+  CHECK(told >= (copying.options.lock_tables ? 40 : 8));
+  CHECK(told <= (copying.options.lock_tables ? 40 : 39));
+}
+
+// Nobody writes to the table while the view begins, so that the view has all that was committed
+// before its savepoint.
+TEST_CASE("with locks, writers stand while a point's view begins, and the rows are exact at once") {
+  Copying copying;
+  copying.options.lock_tables = true;
+  copying.options.commit_settles = 1h;  // not waited for
+  copying.create("CREATE TABLE dbo.loose (a int NULL, b varchar(10) NULL)", "loose");
+  copying.server.execute("INSERT INTO dbo.loose VALUES (1, 'x')");
+  copying.server.capture();
+  copying.open();
+  std::vector<int> refused;
+  const auto try_to_write = [&] {
+    try {
+      copying.server.execute("SET LOCK_TIMEOUT 5; INSERT INTO dbo.loose VALUES (1, 'x')");
+      refused.push_back(0);
+    } catch (const test::sqlserver::SqlError& error) {
+      refused.push_back(error.number());
+    }
+  };
+  for (const char* statement :
+       {"MAX\\(start_lsn\\)", "BEGIN TRANSACTION", "SAVE TRANSACTION", "savepoint_lsn"}) {
+    test::sqlserver::Fault fault;
+    fault.pattern = statement;
+    fault.skip = statement == std::string("MAX\\(start_lsn\\)") ? 1 : 0;  // the view's
+    fault.before = try_to_write;
+    if (statement == std::string("BEGIN TRANSACTION")) {
+      fault.skip = 1;  // behind that of the locks
+    }
+    copying.server.faults().add(fault);
+  }
+  copying.reader->want(nullptr);
+  copying.pin();
+  CHECK(refused == std::vector<int>{1222, 1222, 1222, 0});
+  copying.server.execute("INSERT INTO dbo.loose VALUES (1, 'x')");
+  copying.capture_all();
+  CHECK(copying.all("loose") == Lines{"1,x", "1,x", "1,x"});
+  CHECK(copying.all("t").empty());
+}
+
+TEST_CASE("a table that is not locked in time is told, and holds no other table up") {
+  Copying copying;
+  copying.options.lock_tables = true;
+  copying.options.table_lock_timeout = 50ms;
+  copying.create("CREATE TABLE dbo.free (id int NOT NULL PRIMARY KEY)", "free");
+  copying.server.execute("INSERT INTO dbo.free VALUES (1); INSERT INTO dbo.t VALUES (1, 1, NULL)");
+  copying.server.capture();
+  copying.open();
+  odbc::Connection writer(session_options(copying.options));
+  writer.execute("BEGIN TRANSACTION; UPDATE dbo.t SET n = 2", "write");
+  // One that stands behind our request goes on when that is given up.
+  std::thread other;
+  test::sqlserver::Fault fault;
+  fault.pattern = "FROM \\[dbo\\]\\.\\[t\\] WITH";
+  fault.before = [&] {
+    other = std::thread([&] { copying.server.execute("INSERT INTO dbo.t VALUES (2, 2, NULL)"); });
+  };
+  copying.server.faults().add(fault);
+  const std::vector<std::uint32_t> wanted{copying.table("t").schema->source_id,
+                                          copying.table("free").schema->source_id};
+  copying.reader->want(&wanted);
+  copying.pin();
+  other.join();
+  copying.capture_all();
+  CHECK(!copying.reader->begin_chunk(copying.table("t"), {}, 1000));
+  CHECK(copying.reader->refusal().reason ==
+        "it was not locked within snapshot.lock_timeout, 1 times: transactions that write to it "
+        "last longer");
+  CHECK(copying.all("free") == Lines{"1"});
+
+  // Not tried at once again, and locked when it can be.
+  copying.server.forget_statements();
+  copying.pin();
+  CHECK(copying.server.count_statements("[t] WITH") == 0);
+  copying.capture_all();
+  writer.execute("COMMIT", "write");
+  bool begun = false;
+  const TimePoint patience = copying.clock.now() + 20s;
+  while (!begun && copying.clock.now() < patience) {
+    copying.pin();
+    copying.capture_all();
+    begun = copying.reader->begin_chunk(copying.table("t"), {}, 1000);
+  }
+  REQUIRE(begun);
+  CHECK(copying.rows(copying.table("t")) == Lines{"1,2,NULL", "2,2,NULL"});
+}
+
+TEST_CASE("with locks, only the tables that are wanted are locked, and few at a time") {
+  Copying copying;
+  copying.options.lock_tables = true;
+  for (int i = 0; i < 12; ++i) {
+    copying.create(fmt::format("CREATE TABLE dbo.m{} (id int NOT NULL PRIMARY KEY)", i),
+                   fmt::format("m{}", i));
+  }
+  copying.server.capture();
+  copying.open();
+  std::vector<std::uint32_t> wanted;
+  for (const CopyTable& table : copying.reader->tables(nullptr)) {
+    if (table.schema->name.table != "t") {
+      wanted.push_back(table.schema->source_id);
+    }
+  }
+  std::rotate(wanted.begin(), wanted.begin() + 3, wanted.end());
+  copying.reader->want(&wanted);
+  copying.pin();
+  CHECK(copying.server.count_statements("WITH (TABLOCK, HOLDLOCK)") == 10);
+  CHECK(copying.server.count_statements("[t] WITH (TABLOCK, HOLDLOCK)") == 0);
+  copying.capture_all();
+  std::size_t shown = 0;
+  for (const CopyTable& table : copying.reader->tables(nullptr)) {
+    if (copying.reader->begin_chunk(table, {}, 10)) {
+      CHECK(copying.rows(table).empty());
+      CHECK((table.schema->source_id != wanted[10] && table.schema->source_id != wanted[11]));
+      ++shown;
+    } else {
+      CHECK(copying.reader->refusal().reason.empty());
+    }
+  }
+  CHECK(shown == 10);
 }
 
 TEST_CASE("a table that was enabled behind the view is read at a later point") {

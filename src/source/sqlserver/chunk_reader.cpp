@@ -25,8 +25,6 @@ constexpr Duration kLook = std::chrono::milliseconds(100);
 // A chunk whose changes are too much for it is made smaller by this.
 constexpr std::size_t kShrink = 16;
 
-constexpr std::int32_t kSnapshotsNotAllowed = 3952;
-
 // Somebody has altered the table since the view was pinned, or holds a lock on it; its capture
 // instance was dropped, or cleaned up, between our looks at it. Another point may have it.
 bool is_passing(const odbc::OdbcError& error) {
@@ -65,21 +63,31 @@ ChunkReader::ChunkReader(Session& session, const Clock& clock, Logger log)
       clock_(clock),
       log_(std::move(log)),
       pages_(
-          1, [this]() -> odbc::Connection& { return session_.connection(); }, nullptr) {}
+          1, [this]() -> odbc::Connection& { return session_.connection(); }, nullptr),
+      locks_(session.options(), clock, log_) {}
 
 ChunkReader::~ChunkReader() {
   close();
 }
 
+void ChunkReader::want(const std::vector<std::uint32_t>* tables) {
+  wanted_tables_.reset();
+  if (tables != nullptr) {
+    wanted_tables_ = *tables;
+  }
+}
+
 void ChunkReader::request_point() {
   release_point();
-  from_ = captured_to(session_.connection());
-  if (!from_) {
+  const auto from = captured_to(session_.connection());
+  if (!from) {
     throw Error{ErrorKind::kTransient, "source: the capture process has never run",
                 "start SQL Server Agent and the capture job"};
   }
+  from_ = *from;
   asked_ = true;
-  next_look_ = clock_.now() + session_.options().commit_settles;
+  const Options& options = session_.options();
+  next_look_ = clock_.now() + (options.lock_tables ? Duration{} : options.commit_settles);
 }
 
 std::optional<Position> ChunkReader::point(TimePoint deadline) {
@@ -110,34 +118,49 @@ CopySource::Waiting ChunkReader::waiting() const {
           "see that the capture job runs and keeps up: headgate check"};
 }
 
-void ChunkReader::connect() {
-  if (connection_ && !connection_->lost()) {
-    return;
-  }
-  connection_.reset();
-  odbc::ConnectOptions options = session_options(session_.options());
-  options.settings.emplace_back("SET TRANSACTION ISOLATION LEVEL SNAPSHOT");
-  connection_ = std::make_unique<odbc::Connection>(options);
-  if (read_history(*connection_) != session_.history()) {
-    connection_.reset();
-    throw Error{ErrorKind::kReread, "source: a further connection leads to another database"};
-  }
-}
-
+// With locks, writers stand still from take() to release(): nothing else is done meanwhile.
 void ChunkReader::pin() {
-  try {
-    connect();
-    connection_->execute("BEGIN TRANSACTION", "begin a copy point");
-    in_view_ = true;
-    captured_to(*connection_);  // any read of data pins the view; BEGIN does not
-  } catch (const odbc::OdbcError& error) {
-    if (!error.has(kSnapshotsNotAllowed)) {
+  if (!view_) {
+    view_ = std::make_unique<CopyView>(session_);
+  }
+  view_->connect();
+  if (session_.options().lock_tables) {
+    const std::vector<TableLocks::Table> tables = tables_to_lock();
+    locks_.connect(session_.history());
+    try {
+      locks_.take(tables);
+      view_->begin();
+    } catch (...) {
+      locks_.release();
       throw;
     }
-    throw Error{ErrorKind::kOperator, error.what(),
-                "ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON"};
+    locks_.release();
+  } else {
+    view_->begin();
   }
-  fence_ = ScanFence::set(*connection_, session_.connection());
+  fence_ = ScanFence::set(view_->connection(), session_.connection());
+  view_->from = from_;
+  view_->savepoint = fence_->place();
+}
+
+std::vector<TableLocks::Table> ChunkReader::tables_to_lock() {
+  std::vector<TableLocks::Table> all;
+  for (const Reading& reading : session_.follow(from_)) {
+    const TableName& name = reading.instance.table;
+    all.push_back({reading.schema->source_id, quoted(name.schema) + "." + quoted(name.table)});
+  }
+  if (!wanted_tables_) {
+    return all;
+  }
+  std::vector<TableLocks::Table> wanted;
+  for (const std::uint32_t id : *wanted_tables_) {
+    const auto found = std::find_if(all.begin(), all.end(),
+                                    [&](const TableLocks::Table& table) { return table.id == id; });
+    if (found != all.end()) {
+      wanted.push_back(*found);
+    }
+  }
+  return wanted;
 }
 
 std::vector<CopyTable> ChunkReader::tables(const std::set<std::uint32_t>* only) {
@@ -179,7 +202,7 @@ std::string ChunkReader::table_name() const {
   return quoted(name.schema) + "." + quoted(name.table);
 }
 
-// False where changes behind `from` may be missing in the table's change table.
+// False where the point does not have the table.
 bool ChunkReader::open(const CopyTable& table) {
   HEADGATE_CHECK(point_.has_value(), "a chunk is read at a copy point");
   const auto found = std::find_if(tables_.begin(), tables_.end(), [&](const Reading& candidate) {
@@ -188,29 +211,45 @@ bool ChunkReader::open(const CopyTable& table) {
   HEADGATE_CHECK(found != tables_.end(), "a chunk is of a table of the point");
   reading_ = &*found;
   doing_ = "copy table " + table.schema->name.to_string();
+  refusal_ = {};
   next_cursor_.reset();
   wanted_.reset();
   patches_.reset();
+  counts_.reset();
+  counting_earlier_ = false;
   left_out_.clear();
   key_.emplace(reading_->instance,
                read_facts(session_.connection(), reading_->instance.source_table));
-  return holds_changes();
+  const Options& options = session_.options();
+  seen_to_ = options.lock_tables ? view_->savepoint : view_->from;
+  if (options.lock_tables && !locks_.locked(table.schema->source_id)) {
+    const unsigned failures = locks_.failures(table.schema->source_id);
+    return failures == 0 ? refuse({})  // it was not its turn
+                         : refuse(fmt::format("it was not locked within snapshot.lock_timeout, {} "
+                                              "times: transactions that write to it last longer",
+                                              failures),
+                                  "end them, or raise snapshot.lock_timeout: its writers wait as "
+                                  "long");
+  }
+  return holds_changes(seen_to_);
 }
 
-// The change table has all changes in (from, to], with the columns that we know. Asked behind the
-// reading of them, too: clean-up raises the start before it deletes.
-bool ChunkReader::holds_changes() {
+bool ChunkReader::refuse(std::string reason, std::string remedy) {
+  refusal_ = {std::move(reason), std::move(remedy)};
+  return false;
+}
+
+// The change table has all changes from there to the point, with the columns that we know. Asked
+// behind the reading of them, too: clean-up raises the start before it deletes.
+bool ChunkReader::holds_changes(const LSN& behind) {
   const InstanceFloors floors = read_floors(session_.connection());
   const CaptureInstance& instance = reading_->instance;
   const bool holds = std::any_of(floors.begin(), floors.end(), [&](const InstanceFloor& floor) {
     return floor.change_table == instance.change_table && floor.modified == instance.modified &&
-           floor.start_lsn && *floor.start_lsn <= increment(*from_);
+           floor.start_lsn && *floor.start_lsn <= increment(behind);
   });
-  if (!holds) {
-    log_->info("capture instance is too young or was altered, and its table copied later table={}",
-               instance.table.to_string());
-  }
-  return holds;
+  return holds || refuse("its capture instance was made, altered or cleaned up at the same time",
+                         "nothing, unless that happens all the time");
 }
 
 bool ChunkReader::attempt(const std::function<bool()>& begin) {
@@ -220,9 +259,8 @@ bool ChunkReader::attempt(const std::function<bool()>& begin) {
     if (!is_passing(error)) {
       throw;
     }
-    log_->info("table is altered or locked by others, and copied later table={} error=\"{}\"",
-               reading_->instance.table.to_string(), error.what());
-    return false;
+    return refuse(std::string("it is altered or locked by others: ") + error.what(),
+                  "end what holds or alters it");
   }
 }
 
@@ -232,8 +270,10 @@ bool ChunkReader::begin_chunk(const CopyTable& table, const std::vector<std::str
     return false;
   }
   return attempt([&] {
-    return reading_->instance.key.empty() || !key_->comparable() ? begin_reading({})
-                                                                 : begin_keyed(after, rows_max);
+    if (reading_->instance.key.empty()) {
+      return begin_whole();
+    }
+    return key_->comparable() ? begin_keyed(after, rows_max) : begin_reading({});
   });
 }
 
@@ -263,11 +303,109 @@ bool ChunkReader::begin_rows(const CopyTable& table,
 }
 
 bool ChunkReader::begin_reading(const KeyRange& range) {
-  if (!patch(range) || !holds_changes()) {
+  if (!patch(range) || !holds_changes(seen_to_)) {
     return false;
   }
-  select(range);
+  select(*view_, range);
   return true;
+}
+
+// A table without a key.
+bool ChunkReader::begin_whole() {
+  counts_.emplace(reading_->instance);
+  if (!count_changes() || (!counts_->empty() && !captured_exactly())) {
+    return false;
+  }
+  if (counts_->any_in_doubt()) {
+    if (!ask_earlier()) {
+      earlier_missed_ = true;  // the next point's view may ask ours
+      return false;
+    }
+    counting_earlier_ = true;
+    select(*earlier_, {});
+    return true;
+  }
+  if (!holds_changes(seen_to_)) {
+    return false;
+  }
+  select(*view_, {});
+  return true;
+}
+
+// What has changed since everything that the view is known to have.
+bool ChunkReader::count_changes() {
+  const Options& options = session_.options();
+  if (point_->lsn <= seen_to_) {
+    return true;
+  }
+  ChangeTableReader changes(pages_, reading_->instance, options.query_mode, seen_to_, point_->lsn,
+                            options.page_rows);
+  while (changes.peek() != nullptr) {
+    const ChangeRow change = changes.pop();
+    if (!counts_->add(change, change.key.commit_lsn <= view_->savepoint)) {
+      return refuse("it has no key, and its changes do not say all values of their rows",
+                    "give it a primary key, and a capture instance that knows it");
+    }
+    if (counts_->bytes() > options.gate_bytes_max / 4) {
+      return refuse("it has no key, and too many of its rows change for limits.memory",
+                    "give it a primary key, or raise limits.memory");
+    }
+  }
+  return true;
+}
+
+// Whether the earlier view tells what this one does not.
+bool ChunkReader::ask_earlier() {
+  const Options& options = session_.options();
+  const auto refuse_restless = [&] {
+    return refuse("it has no key, and rows of it that are like others change all the time",
+                  "give it a primary key, stop its writers for half a minute, or set "
+                  "snapshot.locking: brief");
+  };
+  if (!earlier_ || !earlier_->is_open()) {
+    return refuse("it has no key, and was changed while the copy point came",
+                  "nothing, unless that is said again and again");
+  }
+  // Behind `seen_to_` the rows were added already; of those the earlier view may know nothing.
+  const LSN end = std::max(seen_to_, earlier_->savepoint);
+  ChangeTableReader changes(pages_, reading_->instance, options.query_mode, earlier_->from,
+                            LSN::min(end, point_->lsn), options.page_rows);
+  while (changes.peek() != nullptr) {
+    const ChangeRow change = changes.pop();
+    const bool in_doubt = change.key.commit_lsn <= earlier_->savepoint;
+    const bool told = seen_to_ < change.key.commit_lsn ? !in_doubt || counts_->doubt_earlier(change)
+                                                       : counts_->add_earlier(change, in_doubt);
+    if (!told) {
+      return refuse_restless();
+    }
+  }
+  return counts_->earlier_tells() ? holds_changes(earlier_->from) : refuse_restless();
+}
+
+// Text of another code page may be changed by capturing it, and then it is no row of the table.
+bool ChunkReader::captured_exactly() {
+  odbc::Statement rows(session_.connection(), "compare collations");
+  rows.execute(fmt::format(
+      "SELECT COUNT(*) FROM sys.columns WHERE object_id = {} AND system_type_id IN (35, 167, 175) "
+      "AND collation_name <> CONVERT(nvarchar(128), DATABASEPROPERTYEX(DB_NAME(), 'Collation'))",
+      reading_->instance.source_table));
+  const bool exactly = rows.next() && rows.integer(0) == 0;
+  rows.drain();
+  return exactly || refuse("it has no key, and columns of another collation than the database",
+                           "give it a primary key, or stop its writers for half a minute");
+}
+
+// False while there are more rows.
+bool ChunkReader::count_earlier(TimePoint deadline) {
+  while (clock_.now() < deadline) {
+    if (!rows_->next()) {
+      rows_.reset();
+      counting_earlier_ = false;
+      return true;
+    }
+    counts_->count_earlier(fetch());
+  }
+  return false;
 }
 
 // What has changed in (from, to] among the rows of `range`. False where that does not tell what
@@ -277,30 +415,22 @@ bool ChunkReader::patch(const KeyRange& range) {
   const Options& options = session_.options();
   const bool command_order = options.query_mode == QueryMode::kDirect && instance.has_command_id;
   patches_.emplace(instance, command_order);
-  if (point_->lsn <= *from_) {
+  if (point_->lsn <= seen_to_) {
     return true;
   }
-  ChangeTableReader changes(pages_, instance, options.query_mode, *from_, point_->lsn,
+  ChangeTableReader changes(pages_, instance, options.query_mode, seen_to_, point_->lsn,
                             options.page_rows,
                             key_->condition(range, TableKey::Where::kChangeTable));
   while (changes.peek() != nullptr) {
-    if (instance.key.empty()) {
-      log_->info("table without a key has changed, and is copied later table={}",
-                 instance.table.to_string());
-      return false;
-    }
     patches_->add(changes.pop());
     if (patches_->bytes() > options.gate_bytes_max / 4) {
-      log_->info("chunk has too many changes for one table={} bytes={}", instance.table.to_string(),
-                 patches_->bytes());
-      return false;
+      return refuse("too many of its rows change for limits.memory", "raise limits.memory");
     }
   }
   for (const RowPatches::Key& key : patches_->unknown()) {
     if (!key_text(key)) {
-      log_->info("row cannot be told, and its table is copied later table={}",
-                 instance.table.to_string());
-      return false;
+      return refuse("what became of a row with NULL in its key is not told",
+                    "give it a primary key");
     }
   }
   return true;
@@ -320,7 +450,7 @@ std::optional<KeyText> ChunkReader::find_bound(const KeyRange& range, std::size_
     columns += (columns.empty() ? "" : ", ") + selected(instance.columns[place]);
     kinds.push_back(instance.columns[place].mapping.fetch);
   }
-  odbc::Statement rows(*connection_, doing_);
+  odbc::Statement rows(view_->connection(), doing_);
   rows.execute(fmt::format("SELECT {} FROM {}{} ORDER BY {} OFFSET {} ROWS FETCH NEXT 1 ROWS ONLY",
                            columns, table_name(), where(range), key_->columns(), rows_max - 1));
   rows.fetch_as(std::move(kinds));
@@ -338,7 +468,7 @@ std::optional<KeyText> ChunkReader::find_bound(const KeyRange& range, std::size_
   return bound;
 }
 
-void ChunkReader::select(const KeyRange& range) {
+void ChunkReader::select(CopyView& view, const KeyRange& range) {
   std::string columns;
   std::vector<odbc::FetchAs> kinds;
   for (const CapturedColumn& column : reading_->instance.columns) {
@@ -347,7 +477,7 @@ void ChunkReader::select(const KeyRange& range) {
       kinds.push_back(column.mapping.fetch);
     }
   }
-  rows_.emplace(*connection_, doing_);
+  rows_.emplace(view.connection(), doing_);
   rows_->execute(fmt::format("SELECT {} FROM {}{}{}", columns, table_name(), where(range),
                              next_cursor_ ? " ORDER BY " + key_->columns() : ""));
   rows_->fetch_as(std::move(kinds));
@@ -370,14 +500,35 @@ RowPatches::Values ChunkReader::fetch() {
 
 CopySource::Read ChunkReader::read(Transaction& portion, std::size_t bytes_max,
                                    TimePoint deadline) {
-  const CaptureInstance& instance = reading_->instance;
+  if (counting_earlier_) {
+    const bool sound = attempt([&] {
+      if (count_earlier(deadline)) {
+        if (!holds_changes(earlier_->from)) {
+          return false;
+        }
+        select(*view_, {});
+      }
+      return true;
+    });
+    earlier_missed_ = earlier_missed_ || !sound;
+    return {false, !sound};
+  }
   while (portion.memory_bytes() < bytes_max && clock_.now() < deadline) {
+    if (!rows_) {
+      return {add_counted(portion, bytes_max, deadline), false};
+    }
     if (!rows_->next()) {
       end_reading(portion);
-      return {true};
+      if (counts_) {
+        continue;
+      }
+      return {true, false};
     }
     RowPatches::Values values = fetch();
-    if (!instance.key.empty()) {
+    if (counts_ && counts_->withhold(values)) {
+      continue;
+    }
+    if (patches_) {
       if (const RowPatches::Patch* patch = patches_->use(values)) {
         if (patch->unknown || !patch->there) {
           continue;
@@ -391,11 +542,26 @@ CopySource::Read ChunkReader::read(Transaction& portion, std::size_t bytes_max,
     }
     add(std::move(values), portion);
   }
-  return {false};
+  return {false, false};
+}
+
+// True at the end. There may be many equal rows, which were withheld.
+bool ChunkReader::add_counted(Transaction& portion, std::size_t bytes_max, TimePoint deadline) {
+  while (portion.memory_bytes() < bytes_max && clock_.now() < deadline) {
+    const RowCounts::Row* row = counts_->next();
+    if (row == nullptr) {
+      return true;
+    }
+    add(*row, portion);
+  }
+  return false;
 }
 
 void ChunkReader::end_reading(Transaction& portion) {
   rows_.reset();
+  if (!patches_) {
+    return;
+  }
   for (RowPatches::Values& values : patches_->take_left()) {
     add(std::move(values), portion);
   }
@@ -443,32 +609,32 @@ std::optional<std::vector<std::string>> ChunkReader::next_cursor() const {
 }
 
 void ChunkReader::release_point() noexcept {
+  rows_.reset();
+  if (point_) {
+    earlier_.reset();
+    if (earlier_missed_) {
+      earlier_ = std::move(view_);
+    }
+    earlier_missed_ = false;
+  }
   asked_ = false;
   point_.reset();
-  from_.reset();
   fence_.reset();
   tables_.clear();
   reading_ = nullptr;
   key_.reset();
   patches_.reset();
-  rows_.reset();
-  if (!std::exchange(in_view_, false) || !connection_) {
-    return;
+  counts_.reset();
+  if (view_) {
+    view_->end();
   }
-  try {
-    if (!connection_->lost()) {
-      connection_->execute("IF @@TRANCOUNT > 0 ROLLBACK", "end a copy point");
-      return;
-    }
-  } catch (const Error&) {
-    // The connection's end ends the transaction, too.
-  }
-  connection_.reset();
 }
 
 void ChunkReader::close() noexcept {
   release_point();
-  connection_.reset();
+  view_.reset();
+  earlier_.reset();
+  locks_.close();
 }
 
 }  // namespace headgate::source::sqlserver

@@ -77,6 +77,10 @@ struct Options {
   // reads the log, which has a commit a moment before the transaction that waited for its log to be
   // written is ended.
   Duration commit_settles = std::chrono::seconds(1);
+  // Instead of that: tables that are copied are locked against writers while a copy point begins,
+  // and the locks are not waited for longer than this.
+  bool lock_tables = false;
+  Duration table_lock_timeout = std::chrono::seconds(1);
 
   // What pending transactions may take in memory, and where the rest of them goes.
   std::size_t gate_bytes_max = std::size_t{64} * 1024 * 1024;

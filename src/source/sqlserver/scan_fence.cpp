@@ -62,7 +62,6 @@ LSN lsn_of_decimal(const std::string& digits) {
 ScanFence ScanFence::set(odbc::Connection& snapshot, odbc::Connection& other) {
   return with_hint([&] {
     ScanFence fence;
-    snapshot.execute("SAVE TRANSACTION headgate_copy_point", "mark a copy point");
     {
       odbc::Statement rows(snapshot, "find a copy point's place in the log");
       rows.execute(

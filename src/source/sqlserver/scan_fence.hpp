@@ -25,12 +25,15 @@ LSN lsn_of_decimal(const std::string& digits);
 // quiet database that is the next row which stands for no transaction.
 class ScanFence {
  public:
-  // Behind the snapshot of `snapshot`'s open transaction: writes a savepoint there, whose log
+  // Behind the snapshot of `snapshot`'s open transaction, at its last savepoint: that one's log
   // record stands behind the commits that the snapshot shows. `other` is asked how far the log's
   // scans are.
   //
   // Throws Error{kOperator} when the login may not see it.
   static ScanFence set(odbc::Connection& snapshot, odbc::Connection& other);
+
+  // Of the savepoint.
+  const LSN& place() const { return savepoint_; }
 
   // Once everything before the fence is captured: how far changes are captured then.
   std::optional<LSN> passed(odbc::Connection& connection) const;

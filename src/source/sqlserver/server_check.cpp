@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <map>
 #include <set>
 #include <utility>
@@ -549,8 +550,36 @@ std::string refuses_log_places(odbc::Connection& connection) {
   return {};
 }
 
+// What stops writers, or what that would be good for.
+void add_locking(Findings& findings, const std::vector<CaptureInstance>& ours,
+                 const Options& options) {
+  if (options.lock_tables) {
+    findings.push_back(Finding::ok(fmt::format(
+        "source: tables are locked against writers while a copy point begins, for {} ms at most "
+        "(snapshot.locking: brief)",
+        std::chrono::duration_cast<std::chrono::milliseconds>(options.table_lock_timeout)
+            .count())));
+    return;
+  }
+  std::vector<std::string> keyless;
+  for (const CaptureInstance& instance : ours) {
+    if (instance.key.empty()) {
+      keyless.push_back(instance.table.to_string());
+    }
+  }
+  if (!keyless.empty()) {
+    findings.push_back(Finding::warning(
+        fmt::format("source: a copy of a table without a key waits as long as rows of it that are "
+                    "like others change all the time: {}",
+                    joined(keyless)),
+        "give it a primary key, or set snapshot.locking: brief, which stops its writers for "
+        "moments"));
+  }
+}
+
 void add_first_copy(Findings& findings, odbc::Connection& connection, const ServerFacts& server,
-                    const std::vector<CaptureInstance>& ours) {
+                    const std::vector<CaptureInstance>& ours, const Options& options) {
+  add_locking(findings, ours, options);
   std::vector<std::string> tables;
   for (const CaptureInstance& instance : ours) {
     tables.push_back(quoted(instance.table.schema) + "." + quoted(instance.table.table));
@@ -611,7 +640,7 @@ Findings check_details(odbc::Connection& connection, const ServerFacts& server,
     add_large_values(findings, connection, ours);
   }
   if (options.copy_rows) {
-    add_first_copy(findings, connection, server, ours);
+    add_first_copy(findings, connection, server, ours, options);
   }
   return findings;
 }

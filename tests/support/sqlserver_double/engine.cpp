@@ -106,6 +106,7 @@ void Engine::forget(Transaction& transaction) {
     for (const auto& [object_id, table] : database->tables()) {
       table->writers.erase(transaction.id);
       table->shared_lock_holders.erase(transaction.id);
+      table->shared_lock_waiters.erase(transaction.id);
     }
   }
   transactions_.erase(transaction.id);
@@ -168,9 +169,31 @@ void Engine::begin_wait(Transaction& transaction, TransactionId other) {
   }
 }
 
+void Engine::end_wait(Transaction& transaction) {
+  transaction.waits_for = 0;
+  for (const auto& [name, database] : databases) {
+    for (const auto& [object_id, table] : database->tables()) {
+      table->shared_lock_waiters.erase(transaction.id);
+    }
+  }
+  changed.notify_all();
+}
+
+bool Engine::is_waiting_for_table(TransactionId id) const {
+  for (const auto& [name, database] : databases) {
+    for (const auto& [object_id, table] : database->tables()) {
+      if (table->shared_lock_waiters.contains(id)) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 void Engine::lock_shared(Transaction& transaction, const TablePtr& table) {
   for (const auto& [writer, count] : table->writers) {
     if (writer != transaction.id) {
+      table->shared_lock_waiters.insert(transaction.id);
       throw LockedBy{writer};
     }
   }
@@ -192,6 +215,11 @@ void Engine::take_write_lock(Transaction& transaction, const TablePtr& table, st
   for (const TransactionId holder : table->shared_lock_holders) {
     if (holder != transaction.id) {
       throw LockedBy{holder};
+    }
+  }
+  for (const TransactionId waiter : table->shared_lock_waiters) {
+    if (waiter != transaction.id && !table->writers.contains(transaction.id)) {
+      throw LockedBy{waiter};
     }
   }
   if (slot < table->slots()) {

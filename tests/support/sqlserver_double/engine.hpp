@@ -121,6 +121,9 @@ class Engine {
   // Marks `transaction` as waiting. Throws SqlError 1205 when that closes a circle; the caller
   // rolls it back.
   void begin_wait(Transaction& transaction, TransactionId other);
+  // It waits no more; what it has asked for holds nobody up.
+  void end_wait(Transaction& transaction);
+  bool is_waiting_for_table(TransactionId id) const;
 
   // Rows, with their log records where the table is captured. Throw LockedBy and SqlError as
   // Table::insert() does.
@@ -133,7 +136,8 @@ class Engine {
                    const std::vector<std::pair<std::size_t, RowPtr>>& rows,
                    std::uint64_t statement);
 
-  // A shared lock on the whole table until the transaction ends.
+  // A shared lock on the whole table until the transaction ends. While it waits for those who have
+  // written to the table, nobody else begins to.
   void lock_shared(Transaction& transaction, const TablePtr& table);
   // What UPDLOCK does to a row: others may read it, and neither lock nor write it, until the
   // transaction ends. Throws LockedBy.

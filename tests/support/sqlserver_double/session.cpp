@@ -557,12 +557,14 @@ void Session::wait_for(TransactionId other, std::unique_lock<std::mutex>& lock) 
     engine.begin_wait(*waiter, other);
   }
   const auto begun = SteadyClock::now();
-  const auto stop_waiting = [waiter] {
+  const auto stop_waiting = [&engine, waiter] {
     if (waiter != nullptr) {
-      waiter->waits_for = 0;
+      engine.end_wait(*waiter);
     }
   };
-  while (engine.is_open(other)) {
+  // Who stands behind somebody that waits for the table itself goes on when that one gives up.
+  const bool behind_waiter = engine.is_waiting_for_table(other);
+  while (engine.is_open(other) && (!behind_waiter || engine.is_waiting_for_table(other))) {
     const bool late =
         state_.lock_timeout_ms &&
         SteadyClock::now() - begun >= std::chrono::milliseconds(*state_.lock_timeout_ms);

@@ -1,5 +1,6 @@
 // The double as applications meet it: T-SQL over FreeTDS's driver.
 
+#include <chrono>
 #include <string>
 #include <thread>
 
@@ -246,6 +247,39 @@ TEST_CASE("writers of one row wait for each other, time out, and find deadlocks"
   }
   thread.join();
   CHECK(victim != (blocked.find("1205") != std::string::npos));
+}
+
+TEST_CASE("a table lock that is asked for keeps new writers waiting until it is given up") {
+  SqlServerDouble server;
+  server.execute("CREATE TABLE t (id int PRIMARY KEY, v int); INSERT INTO t VALUES (1, 0), (2, 0)");
+  OdbcClient writer(dsn(server));
+  OdbcClient locks(dsn(server));
+  OdbcClient other(dsn(server));
+  writer.run("BEGIN TRAN; UPDATE t SET v = 1 WHERE id = 1");
+  const std::string lock = "SELECT TOP (1) 1 FROM t WITH (TABLOCK, HOLDLOCK)";
+  locks.run("BEGIN TRAN; SET LOCK_TIMEOUT 300");
+  std::thread waiting([&] { CHECK_THROWS_AS(locks.run(lock), OdbcFailure); });
+  other.run("SET LOCK_TIMEOUT 1");
+  // Who has written already goes on; readers do, too.
+  bool stood = false;
+  const auto patience = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (!stood && std::chrono::steady_clock::now() < patience) {
+    writer.run("UPDATE t SET v = v + 1 WHERE id = 1");
+    try {
+      other.run("UPDATE t SET v = 2 WHERE id = 2");
+    } catch (const OdbcFailure& failure) {
+      stood = failure.has(1222);
+    }
+  }
+  CHECK(stood);
+  waiting.join();
+  other.run("SET LOCK_TIMEOUT 1; UPDATE t SET v = 3 WHERE id = 2");
+  writer.run("COMMIT");
+  locks.run(lock);
+  CHECK_THROWS_AS(other.run("UPDATE t SET v = 4 WHERE id = 2"), OdbcFailure);
+  CHECK(other.value("SELECT v FROM t WHERE id = 2") == "3");
+  locks.run("ROLLBACK");
+  other.run("UPDATE t SET v = 4 WHERE id = 2");
 }
 
 TEST_CASE("rows are locked for update, and read past by others") {

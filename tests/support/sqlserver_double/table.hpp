@@ -127,6 +127,7 @@ class Table {
   std::map<TransactionId, int> writers;            // with the number of their writes
   std::map<std::size_t, TransactionId> row_locks;  // by slot: UPDLOCK
   std::set<TransactionId> shared_lock_holders;     // TABLOCK with HOLDLOCK
+  std::set<TransactionId> shared_lock_waiters;     // new writers stand behind them
 
   const std::vector<Key>& keys() const { return keys_; }
   const Key* primary_key() const;
