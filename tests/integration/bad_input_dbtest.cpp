@@ -15,6 +15,7 @@
 #include "demo/pg_session.hpp"
 #include "demo/throwaway_cluster.hpp"
 #include "support/daemon.hpp"
+#include "support/small_disk.hpp"
 #include "support/sqlite_file.hpp"
 #include "support/temp_dir.hpp"
 #include "support/wait_until.hpp"
@@ -273,40 +274,11 @@ TEST_CASE("a sink table that does not fit, or that has rows, is refused and left
   }
 }
 
-namespace {
-
-// A small file system of its own; only root can make one.
-class SmallDisk {
- public:
-  explicit SmallDisk(std::string path) : path_(std::move(path)) {
-    ::mkdir(path_.c_str(), 0755);
-    mounted_ = ::mount("tmpfs", path_.c_str(), "tmpfs", 0, "size=3m") == 0;
-  }
-  ~SmallDisk() {
-    if (mounted_) {
-      ::umount2(path_.c_str(), MNT_DETACH);
-    }
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  SmallDisk& operator=(const SmallDisk&) = delete;
-
-  bool mounted() const { return mounted_; }
-  bool grow() const {
-    return ::mount("tmpfs", path_.c_str(), "tmpfs", MS_REMOUNT, "size=200m") == 0;
-  }
-
- private:
-  std::string path_;
-  bool mounted_ = false;
-};
-
-}  // namespace
-
 // The disk fills while the stream runs; the daemon stops within its failure budget, says so, and
 // goes on without a loss once there is room.
 TEST_CASE("a full disk under a sink stops the pipeline with nothing lost") {
   Source source;
-  const SmallDisk disk(source.folder.path("small"));
+  const SmallDisk disk(source.folder.path("small"), "3m");
   if (!disk.mounted()) {
     WARN("skipped: no right to mount a small file system");
     return;
@@ -327,7 +299,7 @@ TEST_CASE("a full disk under a sink stops the pipeline with nothing lost") {
   CHECK(says(daemon.log(), path));
   CHECK(says(daemon.log(), "space"));
 
-  REQUIRE(disk.grow());
+  REQUIRE(disk.grow("200m"));
   daemon.start();
   wait_until("the rows", 60s,
              [&] { return SqliteFile(path).value("SELECT count(*) FROM items") == "20101"; });

@@ -11,6 +11,7 @@
 #include "base/error.hpp"
 #include "demo/pg_session.hpp"
 #include "support/mirror_setup.hpp"
+#include "support/small_disk.hpp"
 #include "support/sqlite_file.hpp"
 
 using namespace headgate;
@@ -187,5 +188,55 @@ TEST_CASE("of many tables, one that may not be read is named with the GRANT, and
   daemon.wait_ready();
   setup.catch_up();
   CHECK(setup.differences({"public.t1", "public.t2", "public.t3", "public.t4", "public.t5"}) == "");
+  CHECK(daemon.terminate().ok());
+}
+
+TEST_CASE("where the sink's disk is full, the copy stops, and goes on once there is room") {
+  const bool on_server = GENERATE(false, true);
+  INFO((on_server ? "PostgreSQL" : "SQLite"));
+  MirrorSetup setup({"public.large"});
+  const std::string owner = demo::PgSession(setup.sink().conninfo()).value("SHOW data_directory");
+  const SmallDisk disk(setup.folder().path("small"), "24m", on_server ? owner : "");
+  if (!disk.mounted()) {
+    WARN("skipped: no right to mount a small file system");
+    return;
+  }
+  PipelineConfig config = setup.config();
+  const std::string file = disk.path() + "/mirror.db";
+  if (on_server) {
+    demo::PgSession sink(setup.sink().conninfo());
+    sink.execute("CREATE TABLESPACE small LOCATION " + demo::quote_literal(disk.path()));
+    sink.execute("CREATE DATABASE report TABLESPACE small");
+    config.sinks = {postgres_sink("report", setup.sink().conninfo("report"))};
+  } else {
+    config.sinks = {sqlite_sink("file", file)};
+  }
+  config.more += "snapshot: { chunk_rows: 500 }\n";
+  demo::PgSession(setup.source().conninfo())
+      .execute(
+          "CREATE TABLE public.large (id int PRIMARY KEY, t text);"
+          "ALTER TABLE public.large ALTER t SET STORAGE EXTERNAL;"
+          // No server makes them smaller.
+          "INSERT INTO public.large SELECT i, (SELECT string_agg(md5((i * j)::text), '') "
+          "FROM generate_series(1, 100) j) FROM generate_series(1, 15000) i");
+  Daemon daemon(setup.folder(), config, "full");
+  daemon.start();
+  const demo::ExitStatus ended = daemon.wait_exit(180s);
+  INFO(daemon.log_end());
+  CHECK(ended.describe() == "exit code " + std::to_string(kExitStorage));
+  CHECK_THAT(daemon.log(), Catch::Contains("space"));
+
+  REQUIRE(disk.grow("400m"));
+  demo::PgSession(setup.source().conninfo())
+      .execute("UPDATE public.large SET t = t || '!' WHERE id % 100 = 0");
+  daemon.start();
+  daemon.wait_ready(120s);
+  CHECK_THAT(daemon.log(), Catch::Contains("copy goes on table=public.large"));
+  const std::string sums = "SELECT count(*) || ' ' || sum(length(t)) FROM large";
+  daemon.wait_until("the changes", 60s, [&] {
+    return "15000 48000150" == (on_server
+                                    ? demo::PgSession(setup.sink().conninfo("report")).value(sums)
+                                    : SqliteFile(file).value(sums));
+  });
   CHECK(daemon.terminate().ok());
 }
