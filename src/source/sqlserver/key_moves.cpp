@@ -1,5 +1,6 @@
 #include "source/sqlserver/key_moves.hpp"
 
+#include <algorithm>
 #include <functional>
 #include <string>
 
@@ -11,11 +12,7 @@ bool KeyMoves::follow(const ChangeRow& row) {
   if (instance_.key.empty()) {
     return true;  // such rows are never looked for
   }
-  if (commit_ != row.key.commit_lsn) {
-    commit_ = row.key.commit_lsn;
-    removed_sequence_ = {};
-    moved_to_.clear();
-  }
+  begin(row.key.commit_lsn);
   if (static_cast<Operation>(row.key.operation) == Operation::kDelete) {
     removed_sequence_ = row.key.sequence;
     removed_ = key_of(row);
@@ -23,13 +20,33 @@ bool KeyMoves::follow(const ChangeRow& row) {
   }
   const bool moves = removed_sequence_ == row.key.sequence;
   removed_sequence_ = {};
+  return !moves || move(removed_, key_of(row));
+}
+
+bool KeyMoves::follow(const ChangeRow& before, const ChangeRow& after) {
+  const bool moves =
+      std::any_of(instance_.key.begin(), instance_.key.end(),
+                  [&](std::size_t place) { return before.values[place] != after.values[place]; });
   if (!moves) {
     return true;
   }
-  if (moved_to_.contains(removed_) || moved_to_.size() >= kMovesMax) {
+  begin(after.key.commit_lsn);
+  return move(key_of(before), key_of(after));
+}
+
+void KeyMoves::begin(const LSN& commit) {
+  if (commit_ != commit) {
+    commit_ = commit;
+    removed_sequence_ = {};
+    moved_to_.clear();
+  }
+}
+
+bool KeyMoves::move(std::size_t from, std::size_t to) {
+  if (moved_to_.contains(from) || moved_to_.size() >= kMovesMax) {
     return false;
   }
-  moved_to_.insert(key_of(row));
+  moved_to_.insert(to);
   return true;
 }
 

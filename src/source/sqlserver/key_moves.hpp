@@ -18,7 +18,11 @@ namespace headgate::source::sqlserver {
 // Only a statement moves rows so, and several of them look just the same (1 to 2, then 2 to 3):
 // which it was, the rows do not say. This notices when it matters.
 //
-// Of one change table whose rows have no __$command_id. Not thread-safe.
+// Where such an update is recorded as a pair of images (which servers do that for several rows is
+// not documented), even the order of commands does not tell: 1 to 2 and 2 to 3 are two rows that
+// moved, or one that moved twice.
+//
+// Of one change table. Not thread-safe.
 class KeyMoves {
  public:
   // What is remembered of one transaction, at some 40 bytes each.
@@ -26,11 +30,15 @@ class KeyMoves {
 
   explicit KeyMoves(const CaptureInstance& instance) : instance_(instance) {}
 
-  // The next row of a delete or an insert. False when this one, and so the rest of the transaction,
-  // cannot be told for certain.
+  // The next row of a delete or an insert, of rows without __$command_id. False when this one, and
+  // so the rest of the transaction, cannot be told for certain.
   bool follow(const ChangeRow& row);
+  // The next two rows of an update, in whatever order. The same.
+  bool follow(const ChangeRow& before, const ChangeRow& after);
 
  private:
+  void begin(const LSN& commit);
+  bool move(std::size_t from, std::size_t to);
   std::size_t key_of(const ChangeRow& row) const;
 
   const CaptureInstance& instance_;

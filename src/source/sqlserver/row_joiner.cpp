@@ -17,6 +17,14 @@ Error senseless(const CaptureInstance& instance, const ChangeKey& key, std::stri
                "please report it, with the server's version"};
 }
 
+Error in_unknown_order(const CaptureInstance& instance, const ChangeKey& key,
+                       std::string_view and_so, std::string hint) {
+  return Error{ErrorKind::kOperator,
+               fmt::format("source: in transaction {} rows of table {} got keys of one another{}",
+                           key.commit_lsn.to_string(), instance.table.to_string(), and_so),
+               std::move(hint)};
+}
+
 }  // namespace
 
 bool RowJoiner::add(ChangeRow row, Transaction& transaction) {
@@ -29,14 +37,11 @@ bool RowJoiner::add(ChangeRow row, Transaction& transaction) {
   switch (operation) {
     case Operation::kInsert:
     case Operation::kDelete:
-      if (moves_ && !moves_->follow(row)) {
-        throw Error{
-            ErrorKind::kOperator,
-            fmt::format("source: in transaction {} rows of table {} got keys of one another, and "
-                        "without __$command_id nobody can say in which order",
-                        row.key.commit_lsn.to_string(), instance_.table.to_string()),
+      if (!in_command_order_ && !moves_.follow(row)) {
+        throw in_unknown_order(
+            instance_, row.key, ", and without __$command_id nobody can say in which order",
             "read the change tables themselves: source.query_mode: direct, after GRANT SELECT ON "
-            "SCHEMA::[cdc]; where they lack the column, begin again with a new copy"};
+            "SCHEMA::[cdc]; where they lack the column, begin again with a new copy");
       }
       transaction.add_change(schema_, operation, row_of(row, false, transaction));
       return true;
@@ -46,6 +51,12 @@ bool RowJoiner::add(ChangeRow row, Transaction& transaction) {
     case Operation::kUpdateAfter: {
       if (!before_) {
         throw senseless(instance_, row.key, "the row after an update without the one before it");
+      }
+      if (!moves_.follow(*before_, row)) {
+        throw in_unknown_order(
+            instance_, row.key,
+            " by updates, of which nobody can say whether they were one statement",
+            "begin again with a new copy");
       }
       const Row old_row = row_of(*before_, true, transaction);
       transaction.add_change(schema_, operation, row_of(row, true, transaction), old_row);

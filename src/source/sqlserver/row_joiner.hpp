@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string_view>
 
 #include "core/transaction.hpp"
 #include "source/sqlserver/capture_instances.hpp"
@@ -17,11 +18,10 @@ class RowJoiner {
   // `instance` must outlive it; `schema` describes its changes. `in_command_order`: rows come with
   // their __$command_id.
   RowJoiner(const CaptureInstance& instance, TableSchemaPtr schema, bool in_command_order)
-      : instance_(instance), schema_(std::move(schema)) {
-    if (!in_command_order) {
-      moves_.emplace(instance);
-    }
-  }
+      : instance_(instance),
+        schema_(std::move(schema)),
+        in_command_order_(in_command_order),
+        moves_(instance) {}
 
   const TableSchemaPtr& schema() const { return schema_; }
 
@@ -40,8 +40,9 @@ class RowJoiner {
 
   const CaptureInstance& instance_;
   TableSchemaPtr schema_;
+  bool in_command_order_;
   std::optional<ChangeRow> before_;
-  std::optional<KeyMoves> moves_;
+  KeyMoves moves_;
 };
 
 }  // namespace headgate::source::sqlserver

@@ -507,6 +507,9 @@ std::size_t capture(Engine& engine, Database& database, std::size_t transactions
 
 void write_idle_row(Engine& engine, Database& database) {
   require_cdc(database);
+  if (!database.uncaptured.empty()) {
+    return;
+  }
   database.log_end = database.log.next_commit();
   Transaction& transaction = engine.begin();
   const TablePtr& table = database.lsn_time_mapping;

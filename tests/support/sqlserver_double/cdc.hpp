@@ -46,7 +46,8 @@ std::size_t capture(Engine& engine, Database& database, std::size_t transactions
 // reads uncommitted, and nobody else. Returns that transaction, which the caller commits.
 Transaction& capture_uncommitted(Engine& engine, Database& database, std::size_t transactions_max);
 
-// A row of lsn_time_mapping that stands for no transaction, as a server writes them when idle.
+// A row of lsn_time_mapping that stands for no transaction, as a server writes them when idle. It
+// says that everything before it is captured, so there is none while something is not.
 void write_idle_row(Engine& engine, Database& database);
 
 // Clean-up in its two steps, of which a reader may see only the first. `only` names one instance;

@@ -200,6 +200,21 @@ TEST_CASE("the endpoints are states, not errors") {
   CHECK(client.value("SELECT sys.fn_cdc_map_lsn_to_time(0x01)") == "NULL");
 }
 
+// Who takes such a row for the end of what is captured must not be wrong.
+TEST_CASE("no idle row is written while something waits to be captured") {
+  Captured set;
+  set.server.write_idle_row();
+  const std::string max = set.server.max_lsn();
+  set.server.execute("INSERT INTO t (id) VALUES (1)");
+  set.server.write_idle_row();
+  CHECK(set.server.max_lsn() == max);
+  set.server.capture();
+  const std::string captured = set.server.max_lsn();
+  CHECK(captured == set.server.log_end());
+  set.server.write_idle_row();
+  CHECK(set.server.max_lsn() > captured);
+}
+
 TEST_CASE("the function of all changes checks its window and hides the command id") {
   Captured set;
   set.server.execute("INSERT INTO t (id, v) VALUES (1, 1); UPDATE t SET v = 2");

@@ -102,6 +102,7 @@ class SqlServerDouble {
   // see part of what is coming, and readers with locks wait.
   void capture_uncommitted(std::size_t transactions_max = ~std::size_t{0});
   void commit_capture();
+  // Nothing while something waits to be captured: the process has not come to the log's end.
   void write_idle_row();
   std::size_t uncaptured() const;
   // The LSN of the last commit in the log, captured or not; and of the last captured one, empty
