@@ -73,6 +73,7 @@ PipelineParts make_pipeline(const Config& config, const Clock& clock) {
     options.gate_bytes_max = config.memory_limit / 4;
     options.copy_rows = config.snapshot.mode == SnapshotMode::kInitial;
     options.copy_new_tables = options.copy_rows && config.copy_new_tables;
+    options.ignore_new_tables = !config.copy_new_tables;
     options.chunks.chunk_rows = config.snapshot.copy.chunk_rows;
     options.chunks.bytes_per_second_max = config.snapshot.copy.bytes_per_second_max;
     parts.source = std::make_unique<source::sqlserver::SqlServerSource>(std::move(options), clock,

@@ -32,6 +32,10 @@ struct CaptureResult {
   std::string batch_id;
   // The capturer that goes on from here; empty: this one.
   std::string next_capturer;
+  // Tables that have come to the source, and are to be copied before they are followed: behind
+  // these transactions the snapshot capturer is opened with this. Said again for as long as nobody
+  // does so, at the latest after the next open().
+  std::optional<CopyRequest> copy{};
 };
 
 // Where reading begins.
@@ -43,7 +47,7 @@ struct StartPoint {
   // Tables whose copy in chunks is under way in some sink, each as the sink has it that is behind
   // the others.
   TableRecords copies{};
-  // A fresh copy that somebody has asked for.
+  // A copy that somebody has asked for. Tables that it names are followed from here on.
   std::optional<CopyRequest> requested{};
 };
 

@@ -39,6 +39,9 @@ CaptureResult Runtime::fetch(const FetchLimits& limits, TimePoint deadline) {
   for (auto& [name, value] : current_->progress()) {
     states_.set_metadata(name, value);
   }
+  if (result.copy) {
+    found_ = std::move(result.copy);
+  }
   if (!result.next_capturer.empty() && result.next_capturer != current_->name()) {
     next_ = result.next_capturer;
   }
@@ -59,17 +62,23 @@ void Runtime::hand_over() {
 }
 
 void Runtime::take_wishes() {
-  if (control_ == nullptr || current_ == nullptr) {
+  if (current_ == nullptr) {
     return;
   }
-  current_->pause(control_->paused());
-  if (control_->take_cancel()) {
-    current_->cancel();
+  if (control_ != nullptr) {
+    current_->pause(control_->paused());
+    if (control_->take_cancel()) {
+      current_->cancel();
+    }
   }
   if (within_transaction_ || current_->name() != "cdc") {
     return;
   }
-  if (auto request = control_->take_request()) {
+  std::optional<CopyRequest> request = std::exchange(found_, std::nullopt);
+  if (!request && control_ != nullptr) {
+    request = control_->take_request();
+  }
+  if (request) {
     start_.requested = std::move(request);
     switch_to("snapshot");
   }
@@ -144,6 +153,7 @@ void Runtime::keep_alive() {
 
 void Runtime::stop() noexcept {
   next_.clear();
+  found_.reset();
   within_transaction_ = false;
   if (current_ != nullptr) {
     current_->stop();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -59,7 +60,8 @@ class Runtime {
   Logger log_;
   std::map<std::string, Capturer*, std::less<>> capturers_;
   Capturer* current_ = nullptr;
-  CopyControl* control_ = nullptr;  // null: nobody may wish
+  CopyControl* control_ = nullptr;    // null: nobody may wish
+  std::optional<CopyRequest> found_;  // of tables that have come to the source
   bool within_transaction_ = false;
   std::string next_;  // named by current_; empty: current_ goes on
   StartPoint start_;

@@ -48,7 +48,7 @@ TEST_CASE("the SQL Server demo ends with an equal mirror, and calls itself an em
   const TempDir folder;
   const std::string mirror = folder.path("kept.db");
   const demo::RunResult result =
-      test::headgate({"demo", "--source", "sqlserver", "--seconds", "5", "--keep", mirror});
+      test::headgate({"demo", "--source", "sqlserver", "--seconds", "8", "--keep", mirror});
   INFO(result.out << result.err);
   REQUIRE(result.status);
   CHECK(result.status->code == kExitOk);
@@ -56,7 +56,7 @@ TEST_CASE("the SQL Server demo ends with an equal mirror, and calls itself an em
   CHECK(count(result.out, "starting an EMULATION of SQL Server") == 1);
   // Nothing names the source without the word.
   CHECK(count(result.out, "source") == count(result.out, "EMULATED source"));
-  CHECK(count(result.out, "EMULATED source") >= 8);  // its place, 5 s, the counts, the comparison
+  CHECK(count(result.out, "EMULATED source") >= 11);  // its place, 8 s, the counts, the comparison
   CHECK(line_with(result.out, "are equal, row by row").starts_with("EMULATED source and mirror"));
   CHECK(count(result.out, " equal\n") == 7);  // tables
   CHECK(number_after(result.out, "a reader of the mirror added up ") >= 20);

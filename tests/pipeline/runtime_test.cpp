@@ -188,6 +188,26 @@ TEST_CASE("a capturer that names itself as the next one goes on") {
   CHECK(machine.cdc.stops == 0);
 }
 
+TEST_CASE("tables that have come to the source are copied, behind a whole transaction") {
+  Machine machine;
+  machine.runtime.start_at({position(100), false});
+  machine.runtime.open();
+  const auto large = portions(120, kOrders, {1, 1});
+  machine.cdc.reply({whole(110, kOrders), large[0]}, CopyRequest{{{"shop", "new"}}, true});
+  CHECK(machine.fetch().transactions.size() == 2);
+  CHECK(machine.runtime.current() == "cdc");
+  machine.cdc.reply({large[1]});
+  machine.fetch();
+  CHECK(machine.runtime.current() == "cdc");  // the transaction came to its end with this
+  CHECK(machine.fetch().transactions.empty());
+  CHECK(machine.runtime.current() == "snapshot");
+  REQUIRE(machine.snapshot.opened.size() == 1);
+  CHECK(machine.snapshot.opened[0].resume == position(120));
+  REQUIRE(machine.snapshot.opened[0].requested);
+  CHECK(machine.snapshot.opened[0].requested->tables == std::vector<TableName>{{"shop", "new"}});
+  CHECK(machine.snapshot.opened[0].requested->missing_only);
+}
+
 TEST_CASE("a switch stops what reads and opens the other where that one stood") {
   Machine machine;
   machine.runtime.start_at({position(100), false});

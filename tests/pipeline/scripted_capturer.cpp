@@ -40,6 +40,7 @@ CaptureResult ScriptedCapturer::fetch(const FetchLimits& limits, TimePoint deadl
   }
   result.transactions = std::move(reply.transactions);
   result.next_capturer = std::move(reply.next_capturer);
+  result.copy = std::move(reply.copy);
   return result;
 }
 

@@ -23,15 +23,20 @@ class ScriptedCapturer final : public Capturer {
     std::vector<TransactionPtr> transactions;
     std::string next_capturer;
     std::optional<ErrorKind> error;
+    std::optional<CopyRequest> copy;
   };
 
   ScriptedCapturer(std::string name, ManualClock& clock) : name_(std::move(name)), clock_(clock) {}
 
   // What the next fetch() hands over.
   void reply(std::vector<TransactionPtr> transactions, std::string next_capturer = {}) {
-    replies_.push_back({std::move(transactions), std::move(next_capturer), {}});
+    replies_.push_back({std::move(transactions), std::move(next_capturer), {}, {}});
   }
-  void fail_fetch(ErrorKind kind) { replies_.push_back({{}, {}, kind}); }
+  // And asks for a copy behind it.
+  void reply(std::vector<TransactionPtr> transactions, CopyRequest copy) {
+    replies_.push_back({std::move(transactions), {}, {}, std::move(copy)});
+  }
+  void fail_fetch(ErrorKind kind) { replies_.push_back({{}, {}, kind, {}}); }
   void fail_open(ErrorKind kind) { open_failures_.push_back(kind); }
   void fail_keep_alive(ErrorKind kind) { keep_alive_failures_.push_back(kind); }
   void fail_acknowledge(ErrorKind kind) { acknowledge_failures_.push_back(kind); }

@@ -49,6 +49,9 @@ void CdcCapturer::open(const StartPoint& start) {
   stop();
   position_ = start.resume.lsn;
   durable_ = position_;
+  if (start.requested) {
+    session_.admit(start.requested->tables);
+  }
   pages_ = std::make_unique<PageReaders>(
       session_.options().readers, [this]() -> odbc::Connection& { return session_.connection(); },
       [options = session_.options(), history = session_.history()] {
@@ -86,6 +89,11 @@ CaptureResult CdcCapturer::fetch(const FetchLimits& limits, TimePoint deadline) 
     return result;
   }
   while (true) {
+    if (auto names = session_.take_new_tables(); !names.empty()) {
+      log_->info("tables are captured for the first time, and copied tables={}", names.size());
+      result.copy = CopyRequest{std::move(names), true};
+      return result;
+    }
     take(limits, result);
     if (!result.transactions.empty()) {
       result.batch_id = BatchContext::make({}, clock_.wall_now()).batch_id;

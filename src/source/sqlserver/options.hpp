@@ -64,9 +64,10 @@ struct Options {
 
   // The rows that are there already are copied first, which needs more rights than following does.
   bool copy_rows = false;
-  // Tables that are captured for the first time are copied, too, at the next start; until then
-  // their changes are left out.
+  // Tables that are captured for the first time, once sinks know others: copied, or left out with
+  // all their changes, or (neither) followed from their first change.
   bool copy_new_tables = false;
+  bool ignore_new_tables = false;
   // Its chunks. A copy point comes only when the capture process has read the log to where the
   // point was asked for. It looks at the log every five seconds unless told otherwise, so a point
   // is made good use of; and it may be behind, while the server keeps row versions for us: not

@@ -158,6 +158,8 @@ History Session::prepare(const std::vector<SinkStand>& sinks) {
   history_ = read_history(connection());
   followed_.clear();
   admitted_.reset();
+  asked_for_.clear();
+  new_tables_.clear();
   for (const SinkStand& stand : sinks) {
     for (const TableRecord& table : stand.tables) {
       admitted_ = admitted_.value_or(std::set<std::uint32_t>{});
@@ -215,6 +217,7 @@ std::vector<Reading> Session::follow(const LSN& position) {
   tell(check_columns(ours));
   std::vector<Reading> readings;
   std::set<std::uint32_t> ids;
+  new_tables_.clear();
   for (const CaptureInstances& of_table : by_table(std::move(ours))) {
     if (admits(of_table.back())) {
       readings.push_back(choose(of_table, position));
@@ -229,14 +232,25 @@ std::vector<Reading> Session::follow(const LSN& position) {
 
 // A table whose changes alone reached the sinks would look complete to them, and never be copied.
 bool Session::admits(const CaptureInstance& instance) {
-  if (!options_.copy_new_tables || !admitted_ ||
-      admitted_->contains(static_cast<std::uint32_t>(instance.source_table))) {
+  const auto id = static_cast<std::uint32_t>(instance.source_table);
+  const bool follows_all = !options_.copy_new_tables && !options_.ignore_new_tables;
+  if (follows_all || !admitted_ || admitted_->contains(id)) {
     return true;
   }
-  tell({Finding::warning(fmt::format("source: table {} is captured for the first time, and not "
-                                     "followed yet",
+  if (asked_for_.contains(instance.table)) {
+    admitted_->insert(id);
+    return true;
+  }
+  if (options_.copy_new_tables) {
+    new_tables_.push_back(instance.table);
+    return false;
+  }
+  tell({Finding::warning(fmt::format("source: table {} is captured for the first time, and ignored",
                                      instance.table.to_string()),
-                         "restart headgate, which copies it then")});
+                         fmt::format("headgate snapshot start {} copies and follows it (not with "
+                                     "snapshot.mode: never); new_tables: snapshot does so with "
+                                     "every such table",
+                                     instance.table.to_string()))});
   return false;
 }
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/log.hpp"
@@ -68,7 +69,8 @@ class Session {
   CaptureInstances instances();
 
   // What is read behind `position`: one instance of each captured table, but for those that came
-  // since prepare() and are to be copied (Options::copy_new_tables).
+  // since prepare() and are to be copied first, or ignored (Options::copy_new_tables,
+  // ignore_new_tables).
   //
   // Throws Error{kPositionLost} when changes of a table behind `position` are in none: cleaned up,
   // or gone with their instance. A table that no sink knows, and which prepare() and earlier calls
@@ -79,6 +81,13 @@ class Session {
   // The tables that are captured by now are all followed. REQUIRES: those that no sink knows are
   // copied.
   void admit_new_tables() { admitted_.reset(); }
+  // These are, whenever they come. REQUIRES: as above.
+  void admit(const std::vector<TableName>& tables) {
+    asked_for_.insert(tables.begin(), tables.end());
+  }
+  // Those that follow() has left out to be copied first; each is told until it is admitted, at
+  // every follow().
+  std::vector<TableName> take_new_tables() { return std::exchange(new_tables_, {}); }
 
   // Before anything of a window leaves (I7): the instances are the same as before it, and none of
   // them was cleaned up beyond what was needed behind `position`. False: read it again, and
@@ -111,6 +120,8 @@ class Session {
   // The tables that follow() follows, by their ids; none: all that are there when it is next
   // called.
   std::optional<std::set<std::uint32_t>> admitted_;
+  std::set<TableName> asked_for_;  // admitted when they come
+  std::vector<TableName> new_tables_;
   std::set<std::string> told_;  // warnings that are in the log already
 };
 
