@@ -380,6 +380,38 @@ TEST_CASE("a copy fills a child before its parent where the sink's constraint ca
   CHECK(server.rows("SELECT * FROM children") == "1|7");
 }
 
+TEST_CASE("a table that a first copy creates gets its key when its rows are there") {
+  PostgresFixture server;
+  const auto sink = server.make_sink();
+  sink->connect();
+  sink->begin();
+  sink->prepare_table(kItems, MissingTable::kCreate);
+  sink->prepare_copy(*kItems, ExistingRows::kRefuse);
+  Batch batch;
+  batch.insert(kItems, {"1", "one", "x"}).insert(kItems, {"2", "two", "x"});
+  sink->copy(batch.operations());
+
+  SECTION("and is written to by that key afterwards") {
+    sink->commit({position_at(0x10), {}});
+    CHECK(server.rows("SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
+                      "WHERE conrelid = 'items'::regclass") == "items_pkey|PRIMARY KEY (id)");
+    Batch later;
+    later.insert(kItems, {"2", "TWO", "y"});
+    PostgresFixture::apply(*sink, later, 0x20);
+    CHECK(server.rows("SELECT * FROM items ORDER BY id") == "1|one|x 2|TWO|y");
+  }
+  SECTION("so that rows of one key are found then, and nothing stays") {
+    sink->copy(batch.operations());
+    const Error error = error_of([&] { sink->commit({position_at(0x10), {}}); });
+    CHECK(error.kind() == ErrorKind::kRow);
+    CHECK_THAT(error.what(), Catch::Contains("items_pkey"));
+    sink->rollback();
+    CHECK(server.rows("SELECT to_regclass('items') IS NULL") == "t");
+    sink->begin();
+    sink->commit({position_at(0x10), {}});  // nothing is built that is no longer there
+  }
+}
+
 TEST_CASE("rows that were there before the first copy are refused, replaced or kept") {
   PostgresFixture server;
   server.execute(

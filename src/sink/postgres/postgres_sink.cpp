@@ -168,6 +168,9 @@ void PostgresSink::prepare_table(const SinkConfigPtr& table, MissingTable missin
         "table is written in source order sink={} table={} reason=\"constraints or triggers\"",
         options_.name, table->output.name.to_string());
   }
+  if (target.created) {
+    created_.insert(table.get());
+  }
   tables_[table.get()] = {
       std::make_unique<TableWriter>(*connection_, table, std::move(target), ++tables_prepared_),
       false};
@@ -215,6 +218,9 @@ void PostgresSink::prepare_copy(const SinkConfig& table, ExistingRows existing) 
       connection_->exec(fmt::format("SELECT EXISTS (SELECT 1 FROM {})", target.table().quoted_name),
                         "look into table " + table.output.name.to_string());
   if (!rows.boolean(0, 0)) {
+    if (created_.contains(&table) && !table.output.key.empty()) {
+      put_off_key(table);
+    }
     return;
   }
   switch (existing) {
@@ -230,6 +236,29 @@ void PostgresSink::prepare_copy(const SinkConfig& table, ExistingRows existing) 
       tables_.at(&table).copies_over_rows = !table.output.key.empty();
       return;
   }
+}
+
+// Rows are copied in half the time where their key is built at the end, in one go.
+void PostgresSink::put_off_key(const SinkConfig& table) {
+  const std::string& name = writer(&table).table().quoted_name;
+  const std::string doing = "put off the key of table " + table.output.name.to_string();
+  const pq::Result key = connection_->exec(
+      "SELECT quote_ident(conname), pg_get_constraintdef(oid) FROM pg_constraint "
+      "WHERE conrelid = $1::regclass AND contype = 'p'",
+      {name}, doing);
+  if (key.rows() == 0) {
+    return;
+  }
+  connection_->exec(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", name, key.value(0, 0)), doing);
+  keys_to_build_.push_back(
+      fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {}", name, key.value(0, 0), key.value(0, 1)));
+}
+
+void PostgresSink::build_keys() {
+  for (const std::string& statement : keys_to_build_) {
+    connection_->exec(statement, "build the key of a table whose rows are copied");
+  }
+  keys_to_build_.clear();
 }
 
 TableWriter& PostgresSink::writer(const SinkConfig* table) {
@@ -389,6 +418,7 @@ void PostgresSink::copy(std::span<const Sink> operations) {
 }
 
 void PostgresSink::commit(const CommitMark& mark) {
+  build_keys();
   // Deferred constraints fail here, while the transaction can still be taken apart, not in COMMIT.
   if (any_in_source_order()) {
     connection_->exec("SET CONSTRAINTS ALL IMMEDIATE", "check deferred constraints");
@@ -398,6 +428,7 @@ void PostgresSink::commit(const CommitMark& mark) {
   }
   positions_.commit(*connection_, mark);
   in_transaction_ = false;
+  created_.clear();
 }
 
 bool PostgresSink::any_in_source_order() const {
@@ -416,13 +447,19 @@ void PostgresSink::rollback() noexcept {
   }
   in_transaction_ = false;
   // Tables created in it are gone, and with them what was prepared for them.
-  tables_.clear();
+  forget_prepared();
   try {
     connection_->exec("ROLLBACK", "roll back");
   } catch (const std::exception& error) {
     log_->debug("rollback not confirmed sink={} error=\"{}\"", options_.name, error.what());
     disconnect();
   }
+}
+
+void PostgresSink::forget_prepared() noexcept {
+  tables_.clear();
+  created_.clear();
+  keys_to_build_.clear();
 }
 
 void PostgresSink::flush() {
@@ -442,7 +479,7 @@ void PostgresSink::flush() {
 
 void PostgresSink::disconnect() noexcept {
   in_transaction_ = false;
-  tables_.clear();
+  forget_prepared();
   connection_.reset();
 }
 

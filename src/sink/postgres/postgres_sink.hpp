@@ -4,7 +4,9 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
 #include "base/log.hpp"
 #include "db/pq/connection.hpp"
@@ -66,6 +68,9 @@ class PostgresSink final : public SinkDriver {
   void set_up_origin();
   void require_connection() const;
   bool any_in_source_order() const;
+  void put_off_key(const SinkConfig& table);
+  void build_keys();
+  void forget_prepared() noexcept;
   TableWriter& writer(const SinkConfig* table);
   void rename_staging(const TableName& staging, const TableName& name);
   void fill_from_staging(const StagedTable& staged, bool deletes_first);
@@ -93,6 +98,10 @@ class PostgresSink final : public SinkDriver {
     bool copies_over_rows = false;  // rows may exist already: COPY would trip over them
   };
   std::map<const SinkConfig*, Prepared> tables_;
+  // Of the open transaction: the tables that it created, and what gives them the keys that they
+  // have been without while their rows were copied.
+  std::set<const SinkConfig*> created_;
+  std::vector<std::string> keys_to_build_;
   unsigned tables_prepared_ = 0;
   std::uint64_t missing_rows_ = 0;
 };

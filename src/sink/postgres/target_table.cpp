@@ -263,7 +263,8 @@ TargetTable open_target_table(pq::Connection& connection, const SinkConfig& conf
         "restore it; or leave it out of `tables`; or, if it is new and every row of it is "
         "still to come, create it"};
   }
-  if (found.rows() == 0) {
+  const bool missing_yet = found.rows() == 0;
+  if (missing_yet) {
     create_table(connection, config);
     found = look_up();
   }
@@ -277,6 +278,7 @@ TargetTable open_target_table(pq::Connection& connection, const SinkConfig& conf
 
   TargetTable table;
   table.quoted_name = quoted_table(name);
+  table.created = missing_yet;
   const bool partitioned = found.boolean(0, 2);
   table.own_rows = (partitioned ? "" : "ONLY ") + table.quoted_name;
   for (const Column& column : config.output.columns) {

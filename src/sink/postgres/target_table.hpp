@@ -31,6 +31,9 @@ struct TargetTable {
   // between shows, so that changes must be made one after the other.
   bool needs_source_order = false;
 
+  // By open_target_table(): nobody else sees it before the transaction's end.
+  bool created = false;
+
   // Rewrite rules, which COPY does not follow.
   bool has_rules = false;
 };
