@@ -29,6 +29,7 @@ struct SnapshotConfig {
   bool in_chunks = true;            // else: in bulk
   std::string existing = "refuse";  // keep, replace, refuse
   CopyOptions copy{};
+  std::size_t parallel = 2;  // chunks at a time
 };
 
 struct CdcConfig {

@@ -52,7 +52,11 @@ void read_snapshot(const Section& root, Config& config) {
       snapshot.number("chunk_rows", config.snapshot.copy.chunk_rows, {1, 100'000'000});
   config.snapshot.copy.bytes_per_second_max =
       snapshot.size("max_rate", 0, {1024, std::uint64_t{1} << 50});
-  only_default_number(snapshot, "parallel", 2, {1, 64});
+  if (config.sqlserver) {
+    only_default_number(snapshot, "parallel", 2, {1, 64});
+  } else {
+    config.snapshot.parallel = snapshot.number("parallel", config.snapshot.parallel, {1, 64});
+  }
   read_locking(snapshot, config);
 }
 

@@ -55,7 +55,6 @@ TEST_CASE("keys whose feature does not exist are refused when they ask for it") 
       refused("cdc: { gap: { warning_lag: 5m } }", "cdc.gap.warning_lag", "5m (only 1h)"),
       refused("cdc: { gap: { critical_lag: 1d } }", "cdc.gap.critical_lag", "1d (only 6h)"),
       refused("cdc: { gap: { recovery: snapshot } }", "cdc.gap.recovery", "snapshot (only manual)"),
-      refused("snapshot: { parallel: 4 }", "snapshot.parallel", "4 (only 2)"),
       refused("skills: { path: ./skills }", "skills.path", "skills"),
       refused("errors: { budget: { transactions: 5 } }", "errors.budget.transactions",
               "5 (only 100)"),

@@ -103,9 +103,19 @@ TEST_CASE("how a SQL Server's copy points begin is configured with the copy") {
   check_mistakes({
       {server + "snapshot: { lock_timeout: 1m }\n",
        "c.yml:10: snapshot.lock_timeout: \"1m\" is not from 1ms to 30s"},
+      {server + "snapshot: { parallel: 4 }\n",
+       "c.yml:10: snapshot.parallel: not available in this version: 4 (only 2)"},
       {server + "snapshot: { locking: long }\n",
        "c.yml:10: snapshot.locking: \"long\" is not one of: none, brief"},
   });
+}
+
+TEST_CASE("chunks of a PostgreSQL source are read as many at a time as is said") {
+  CHECK(parse_config("c.yml", kGoodYaml).snapshot.parallel == 2);
+  CHECK(parse_config("c.yml", std::string(kGoodYaml) + "snapshot: { parallel: 1 }\n")
+            .snapshot.parallel == 1);
+  check_mistakes({{std::string(kGoodYaml) + "snapshot: { parallel: 0 }\n",
+                   "c.yml:10: snapshot.parallel: \"0\" is not a whole number from 1 to 64"}});
 }
 
 TEST_CASE("decoding_work_mem is a size in the server's notation") {

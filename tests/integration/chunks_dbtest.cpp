@@ -1,5 +1,6 @@
 // Copies in chunks: under a storm of changes, killed at any moment, into sinks that begin empty.
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <random>
@@ -204,6 +205,32 @@ TEST_CASE("rows that change hundreds of times while their own chunk is read end 
   CHECK(after - before > 200);  // else the test does not show what it says
   setup.catch_up(120s);
   CHECK(setup.differences({"public.wide"}) == "");
+}
+
+TEST_CASE("the source works on as many chunks of a table at a time as it is told to") {
+  const int parallel = GENERATE(1, 3);
+  CAPTURE(parallel);
+  MirrorOptions options;
+  options.more = fmt::format("snapshot: {{ chunk_rows: 1000, parallel: {} }}\n", parallel);
+  MirrorSetup setup({"public.many"}, options);
+  Daemon& daemon = setup.daemon();
+  demo::PgSession source(setup.source().conninfo());
+  source.execute(
+      "CREATE TABLE public.many (a int, b text, t text, PRIMARY KEY (b, a));"
+      "INSERT INTO public.many SELECT i, md5(i::text), repeat('t', 3000) "
+      "FROM generate_series(1, 30050) i");
+  daemon.start();
+  int seen = 0;
+  daemon.wait_until("the copy", 60s, [&] {
+    // What a session did last, if it is idle.
+    seen = std::max(seen, std::stoi(source.value("SELECT count(*) FROM pg_stat_activity "
+                                                 "WHERE query LIKE 'COPY %public%many%'")));
+    return count(daemon.log(), "table read table=public.many") > 0;
+  });
+  CHECK(seen == parallel);
+  daemon.wait_ready();
+  setup.catch_up();
+  CHECK(setup.differences({"public.many"}) == "");
 }
 
 TEST_CASE(

@@ -36,7 +36,10 @@ std::optional<Position> ChunkReader::point(TimePoint deadline) {
   if (!slot) {
     return std::nullopt;
   }
-  use_snapshot(slot->snapshot);
+  if (!connection_ || connection_->lost()) {
+    connection_ = std::make_unique<pq::Connection>(session_options(session_.options()));
+  }
+  use_snapshot(*connection_, slot->snapshot);
   asked_.reset();  // and with it the slot: the snapshot is held by our transaction now
   point_ = Position{LSN::from_postgres(slot->consistent_point), session_.history()};
   tables_.clear();
@@ -50,14 +53,33 @@ CopySource::Waiting ChunkReader::waiting() const {
           "end long or idle transactions at the source"};
 }
 
-void ChunkReader::use_snapshot(const std::string& snapshot) {
-  if (!connection_ || connection_->lost()) {
-    connection_ = std::make_unique<pq::Connection>(session_options(session_.options()));
+void ChunkReader::use_snapshot(pq::Connection& connection, const std::string& snapshot) {
+  connection.exec("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "begin a copy point");
+  connection.exec("SET TRANSACTION SNAPSHOT " + connection.quote_literal(snapshot),
+                  "use a copy point's snapshot");
+  connection.exec("SET LOCAL lock_timeout = '1s'", "begin a copy point");
+}
+
+// A connection in the point's view that has nothing to do.
+std::unique_ptr<pq::Connection> ChunkReader::lane() {
+  if (!idle_.empty()) {
+    auto lane = std::move(idle_.back());
+    idle_.pop_back();
+    return lane;
   }
-  connection_->exec("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", "begin a copy point");
-  connection_->exec("SET TRANSACTION SNAPSHOT " + connection_->quote_literal(snapshot),
-                    "use the slot's snapshot");
-  connection_->exec("SET LOCAL lock_timeout = '1s'", "begin a copy point");
+  if (exported_.empty()) {
+    exported_ = connection_->exec("SELECT pg_export_snapshot()", "share a copy point's snapshot")
+                    .text(0, 0);
+  }
+  std::unique_ptr<pq::Connection> lane;
+  if (resting_.empty()) {
+    lane = std::make_unique<pq::Connection>(session_options(session_.options()));
+  } else {
+    lane = std::move(resting_.back());
+    resting_.pop_back();
+  }
+  use_snapshot(*lane, exported_);
+  return lane;
 }
 
 std::vector<CopyTable> ChunkReader::tables(const std::set<std::uint32_t>* only) {
@@ -98,6 +120,9 @@ void ChunkReader::add_estimates(pq::Connection& connection, std::vector<CopyTabl
 // documentation, "Caveats" of MVCC). With the lock it can no longer happen, and what happened since
 // the point shows.
 bool ChunkReader::lock(const Session::CopyTable& table) {
+  if (locked_.contains(table.schema->source_id)) {
+    return true;
+  }
   const std::string name = (table.partitioned ? "" : "ONLY ") + quoted(table.schema->name);
   try {
     connection_->exec("LOCK TABLE " + name + " IN ACCESS SHARE MODE", doing_);
@@ -122,7 +147,11 @@ bool ChunkReader::lock(const Session::CopyTable& table) {
       connection_->exec("SELECT EXISTS (SELECT 1 FROM pg_inherits WHERE inhparent = $1::oid)",
                         {std::to_string(table.schema->source_id)}, doing_);
   const bool empty_root = table.partitioned && !has_leaves.boolean(0, 0);
-  return same.boolean(0, 0) || empty_root;
+  if (!same.boolean(0, 0) && !empty_root) {
+    return false;
+  }
+  locked_.insert(table.schema->source_id);
+  return true;
 }
 
 // Null where the point does not show its rows.
@@ -138,10 +167,64 @@ const Session::CopyTable* ChunkReader::open(const CopyTable& table) {
   return lock(*found) ? &*found : nullptr;
 }
 
-void ChunkReader::begin_copy(const Session::CopyTable& table, const KeyRange& range) {
+ChunkReader::Chunk ChunkReader::begin_copy(const Session::CopyTable& table, const KeyRange& range) {
   const bool binary = has_binary_text(*table.schema);
-  connection_->copy_begin(copy_statement(*connection_, table, binary, range), doing_);
-  rows_.emplace(table.schema->columns.size(), binary ? ValueKind::kBinary : ValueKind::kText);
+  Chunk chunk{.connection = lane(),
+              .table = table.schema->source_id,
+              .after = {},
+              .rows_max = 0,
+              .next_cursor = {},
+              .rows = CopyReader(table.schema->columns.size(),
+                                 binary ? ValueKind::kBinary : ValueKind::kText)};
+  chunk.connection->copy_begin(copy_statement(*chunk.connection, table, binary, range), doing_);
+  return chunk;
+}
+
+// Where a chunk ends is known before its rows are: the next one need not wait for them.
+KeyRange ChunkReader::range_of(const Session::CopyTable& table,
+                               const std::vector<std::string>& after, std::size_t rows_max) {
+  KeyRange range{after, {}, {}};
+  if (table.schema->key.empty()) {
+    return range;
+  }
+  const pq::Result bound =
+      connection_->exec(bound_statement(*connection_, table, after, rows_max), doing_);
+  for (int column = 0; bound.rows() > 0 && column < bound.columns(); ++column) {
+    range.up_to.push_back(bound.text(0, column));
+  }
+  return range;
+}
+
+ChunkReader::Chunk ChunkReader::begin_range(const Session::CopyTable& table, const KeyRange& range,
+                                            std::size_t rows_max) {
+  Chunk chunk = begin_copy(table, range);
+  chunk.after = range.after;
+  chunk.rows_max = rows_max;
+  if (!range.up_to.empty()) {
+    chunk.next_cursor = range.up_to;
+  }
+  return chunk;
+}
+
+void ChunkReader::read_ahead(const Session::CopyTable& table) {
+  while (ahead_.size() + 1 < session_.options().parallel) {
+    const Chunk& last = ahead_.empty() ? *chunk_ : ahead_.back();
+    if (!last.next_cursor) {
+      return;
+    }
+    const KeyRange range = range_of(table, *last.next_cursor, last.rows_max);
+    try {
+      ahead_.push_back(begin_range(table, range, last.rows_max));
+    } catch (const Error& error) {
+      // Somebody waits for the table's lock, or there is no room for another connection.
+      if (connection_->lost()) {
+        throw;
+      }
+      log_->debug("not read ahead table={} error=\"{}\"", table.schema->name.to_string(),
+                  error.what());
+      return;
+    }
+  }
 }
 
 bool ChunkReader::begin_chunk(const CopyTable& table, const std::vector<std::string>& after,
@@ -150,46 +233,48 @@ bool ChunkReader::begin_chunk(const CopyTable& table, const std::vector<std::str
   if (found == nullptr) {
     return false;
   }
-  KeyRange range{after, {}, {}};
-  if (!table.schema->key.empty()) {
-    const pq::Result bound =
-        connection_->exec(bound_statement(*connection_, *found, after, rows_max), doing_);
-    if (bound.rows() > 0) {
-      for (int column = 0; column < bound.columns(); ++column) {
-        range.up_to.push_back(bound.text(0, column));
-      }
-      next_cursor_ = range.up_to;
-    }
+  const bool is_there = !ahead_.empty() && ahead_.front().table == table.schema->source_id &&
+                        ahead_.front().after == after && ahead_.front().rows_max == rows_max;
+  if (is_there) {
+    chunk_ = std::move(ahead_.front());
+    ahead_.pop_front();
+  } else {
+    ahead_.clear();
+    chunk_ = begin_range(*found, range_of(*found, after, rows_max), rows_max);
   }
-  begin_copy(*found, range);
+  next_cursor_ = chunk_->next_cursor;
+  read_ahead(*found);
   return true;
 }
 
 bool ChunkReader::begin_rows(const CopyTable& table,
                              const std::vector<std::vector<std::string>>& keys) {
   const Session::CopyTable* found = open(table);
-  if (found != nullptr) {
-    begin_copy(*found, {{}, {}, keys});
+  if (found == nullptr) {
+    return false;
   }
-  return found != nullptr;
+  ahead_.clear();
+  chunk_ = begin_copy(*found, {{}, {}, keys});
+  return true;
 }
 
 CopySource::Read ChunkReader::read(Transaction& portion, std::size_t bytes_max,
                                    TimePoint deadline) {
   while (portion.memory_bytes() < bytes_max) {
-    const auto data = connection_->copy_get(deadline, doing_);
+    const auto data = chunk_->connection->copy_get(deadline, doing_);
     if (data.end) {
-      rows_.reset();
-      return {true};
+      idle_.push_back(std::move(chunk_->connection));
+      chunk_.reset();
+      return {.end = true};
     }
     if (!data.row) {
-      return {false};
+      return {};
     }
-    if (const auto row = rows_->read(*data.row, portion.arena())) {
+    if (const auto row = chunk_->rows.read(*data.row, portion.arena())) {
       portion.add_change(reading_, Operation::kInsert, *row);
     }
   }
-  return {false};
+  return {};
 }
 
 std::optional<std::vector<std::string>> ChunkReader::next_cursor() const {
@@ -197,20 +282,34 @@ std::optional<std::vector<std::string>> ChunkReader::next_cursor() const {
 }
 
 void ChunkReader::release_point() noexcept {
+  // Those in the middle of a COPY cannot be used again.
+  chunk_.reset();
+  ahead_.clear();
   if (!std::exchange(point_, std::nullopt)) {
     return;
   }
   tables_.clear();
-  try {
-    if (rows_) {
-      connection_.reset();  // in the middle of a COPY
-    } else if (connection_ && !connection_->lost()) {
-      connection_->exec("ROLLBACK", "end a copy point");
+  locked_.clear();
+  exported_.clear();
+  const auto leave_view = [](pq::Connection& connection) {
+    try {
+      if (!connection.lost()) {
+        connection.exec("ROLLBACK", "end a copy point");
+        return true;
+      }
+    } catch (const Error&) {  // as one that is lost
     }
-  } catch (const Error&) {
+    return false;
+  };
+  if (connection_ && !leave_view(*connection_)) {
     connection_.reset();
   }
-  rows_.reset();
+  for (auto& lane : idle_) {
+    if (leave_view(*lane)) {
+      resting_.push_back(std::move(lane));
+    }
+  }
+  idle_.clear();
 }
 
 void ChunkReader::close() noexcept {
@@ -220,6 +319,7 @@ void ChunkReader::close() noexcept {
   }
   release_point();
   connection_.reset();
+  resting_.clear();
 }
 
 }  // namespace headgate::source::postgres

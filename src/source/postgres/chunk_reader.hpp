@@ -2,8 +2,11 @@
 
 #pragma once
 
+#include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +25,9 @@ namespace headgate::source::postgres {
 // when it is asked. Nothing is written to the source.
 //
 // A point holds back the server's clean-up of dead rows as long as it is used: some seconds.
+//
+// Rows come through connections of their own in the same view: while one chunk is read, the server
+// is at work on the next ones of the table already (Options::parallel).
 class ChunkReader final : public CopySource {
  public:
   // `session` and `clock` must outlive it.
@@ -42,9 +48,24 @@ class ChunkReader final : public CopySource {
   void close() noexcept override;
 
  private:
-  void use_snapshot(const std::string& snapshot);
+  // Some rows of a table, which the server sends.
+  struct Chunk {
+    std::unique_ptr<pq::Connection> connection;
+    std::uint32_t table = 0;
+    std::vector<std::string> after;
+    std::size_t rows_max = 0;
+    std::optional<std::vector<std::string>> next_cursor;  // nothing: the table's last one
+    CopyReader rows;
+  };
+
+  static void use_snapshot(pq::Connection& connection, const std::string& snapshot);
   const Session::CopyTable* open(const CopyTable& table);
-  void begin_copy(const Session::CopyTable& table, const KeyRange& range);
+  std::unique_ptr<pq::Connection> lane();
+  Chunk begin_copy(const Session::CopyTable& table, const KeyRange& range);
+  KeyRange range_of(const Session::CopyTable& table, const std::vector<std::string>& after,
+                    std::size_t rows_max);
+  Chunk begin_range(const Session::CopyTable& table, const KeyRange& range, std::size_t rows_max);
+  void read_ahead(const Session::CopyTable& table);
   bool lock(const Session::CopyTable& table);
   static void add_estimates(pq::Connection& connection, std::vector<CopyTable>& tables);
 
@@ -57,9 +78,15 @@ class ChunkReader final : public CopySource {
   std::optional<Position> point_;
 
   std::vector<Session::CopyTable> tables_;  // as they are at the point
+  std::set<std::uint32_t> locked_;          // of these: no one can rewrite them before its end
+  std::string exported_;                    // the point's view, for other connections
+  std::vector<std::unique_ptr<pq::Connection>> idle_;     // in that view
+  std::vector<std::unique_ptr<pq::Connection>> resting_;  // in none
+
   TableSchemaPtr reading_;
-  std::optional<CopyReader> rows_;
-  std::string doing_;  // for errors
+  std::optional<Chunk> chunk_;  // of it
+  std::deque<Chunk> ahead_;     // what follows in the table
+  std::string doing_;           // for errors
   std::optional<std::vector<std::string>> next_cursor_;
 };
 

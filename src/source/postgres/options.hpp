@@ -59,6 +59,9 @@ struct Options {
   // How rows are copied: chunk by chunk beside the stream, or in one go before it.
   bool copy_in_chunks = false;
   CopyOptions chunks{};
+  // Of one table, how many chunks the server works on at a time, each through a connection of its
+  // own; at least 1.
+  std::size_t parallel = 2;
   // What matches `tables` for the first time is published and copied; needs copy_in_chunks.
   bool copy_new_tables = false;
 
