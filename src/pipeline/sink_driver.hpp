@@ -173,8 +173,8 @@ class SinkDriver {
   // Drops a staging table where there is one.
   virtual void drop_staging(const TableName& staging);
 
-  // Appends rows (inserts only) of a chunk to their staging table, which is prepared. `meets_rows`:
-  // some of their keys may be there already, and are overwritten.
+  // Appends rows (inserts only) of a chunk, all of one table, to its staging table, which is
+  // prepared. `meets_rows`: some of their keys may be there already, and are overwritten.
   virtual void copy_chunk(std::span<const Sink> operations, bool meets_rows);
 
   // Brings the rows of each table's staging table into it, creates it if it is not there, and drops
