@@ -18,6 +18,7 @@ std::string CopyControl::start(CopyRequest request) {
     return "a copy or a replay is running already";
   }
   request_ = std::move(request);
+  taken_ = false;
   paused_ = false;
   return {};
 }
@@ -44,6 +45,7 @@ std::string CopyControl::cancel() {
   const std::lock_guard lock(mutex_);
   if (request_) {
     request_.reset();
+    cancel_ = taken_;
     return {};
   }
   if (!copying()) {
@@ -64,9 +66,15 @@ bool CopyControl::paused() const {
   return paused_;
 }
 
-std::optional<CopyRequest> CopyControl::take_request() {
+std::optional<CopyRequest> CopyControl::request() {
   const std::lock_guard lock(mutex_);
-  return std::exchange(request_, std::nullopt);
+  taken_ = taken_ || request_.has_value();
+  return request_;
+}
+
+void CopyControl::begun() {
+  const std::lock_guard lock(mutex_);
+  request_.reset();
 }
 
 bool CopyControl::take_cancel() {

@@ -36,8 +36,10 @@ class CopyControl {
 
   bool paused() const;
 
-  // For the capture step; each wish is given once.
-  std::optional<CopyRequest> take_request();
+  // For the capture step. A request is given until a copy of it has begun, also to another session
+  // when the one that took it has lost its source; a cancel once.
+  std::optional<CopyRequest> request();
+  void begun();
   bool take_cancel();
 
  private:
@@ -47,6 +49,7 @@ class CopyControl {
   mutable std::mutex mutex_;
   // Guarded by mutex_.
   std::optional<CopyRequest> request_;
+  bool taken_ = false;  // by some session
   bool paused_ = false;
   bool cancel_ = false;
 };

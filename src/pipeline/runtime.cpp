@@ -75,12 +75,15 @@ void Runtime::take_wishes() {
     return;
   }
   std::optional<CopyRequest> request = std::exchange(found_, std::nullopt);
-  if (!request && control_ != nullptr) {
-    request = control_->take_request();
+  const bool found = request.has_value();
+  if (!found && control_ != nullptr) {
+    request = control_->request();
   }
   if (request) {
+    wished_ = !found;
     start_.requested = std::move(request);
-    switch_to("snapshot");
+    next_ = "snapshot";
+    hand_over();
   }
 }
 
@@ -91,6 +94,9 @@ void Runtime::remember(const Transaction& transaction) {
   }
   if (transaction.purpose == Purpose::kCopyBegin) {
     start_.requested.reset();
+    if (wished_) {
+      control_->begun();
+    }
   } else if (transaction.purpose == Purpose::kCopyEnd) {
     start_.copy_needed = false;
     std::erase_if(start_.copies, [&](const TableRecord& record) {

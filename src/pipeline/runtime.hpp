@@ -62,6 +62,7 @@ class Runtime {
   Capturer* current_ = nullptr;
   CopyControl* control_ = nullptr;    // null: nobody may wish
   std::optional<CopyRequest> found_;  // of tables that have come to the source
+  bool wished_ = false;               // what was requested last came from control_
   bool within_transaction_ = false;
   std::string next_;  // named by current_; empty: current_ goes on
   StartPoint start_;

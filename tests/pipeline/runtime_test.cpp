@@ -1,5 +1,6 @@
 #include "pipeline/runtime.hpp"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -7,6 +8,7 @@
 #include <catch2/catch.hpp>
 
 #include "base/check.hpp"
+#include "pipeline/copy_control.hpp"
 #include "scripted_capturer.hpp"
 
 namespace headgate::pipeline_test {
@@ -206,6 +208,67 @@ TEST_CASE("tables that have come to the source are copied, behind a whole transa
   REQUIRE(machine.snapshot.opened[0].requested);
   CHECK(machine.snapshot.opened[0].requested->tables == std::vector<TableName>{{"shop", "new"}});
   CHECK(machine.snapshot.opened[0].requested->missing_only);
+}
+
+// What a sink would learn of a copy that begins.
+TransactionPtr copy_begins(std::uint64_t at) {
+  auto begun = std::make_shared<Transaction>("copy", position(at).lsn, WallTime{});
+  begun->purpose = Purpose::kCopyBegin;
+  begun->end_position = position(at);
+  return begun;
+}
+
+TEST_CASE("a copy that was asked for begins, once, whatever becomes of the first attempt") {
+  StateManager states;
+  CopyControl control{states};
+  std::vector<TableName> asked{kOrders->name};
+  {
+    Machine first;
+    first.runtime.listen_to(control);
+    first.runtime.start_at({position(100), false});
+    first.runtime.open();
+    REQUIRE(control.start({asked}).empty());
+    first.snapshot.fail_open(GENERATE(ErrorKind::kReread, ErrorKind::kPositionLost));
+    const ErrorKind kind = [&] {
+      try {
+        first.fetch();
+      } catch (const Error& error) {
+        return error.kind();
+      }
+      return ErrorKind::kOperator;
+    }();
+    CHECK(kind == ErrorKind::kReread);  // a person is asked only when the sinks cannot tell
+    CHECK_FALSE(control.start({asked}).empty());
+  }
+  Machine second;
+  second.runtime.listen_to(control);
+  second.runtime.start_at({position(100), false});
+  second.runtime.open();
+  second.snapshot.reply({copy_begins(100)});
+  second.fetch();
+  REQUIRE(second.snapshot.opened.size() == 1);
+  REQUIRE(second.snapshot.opened[0].requested);
+  CHECK(second.snapshot.opened[0].requested->tables == asked);
+  second.snapshot.reply({}, "cdc");
+  second.fetch();
+  second.fetch();
+  second.fetch();
+  CHECK(second.runtime.current() == "cdc");
+  CHECK(second.snapshot.opened.size() == 1);
+}
+
+TEST_CASE("a copy that was asked for and not begun can be cancelled") {
+  StateManager states;
+  CopyControl control{states};
+  REQUIRE(control.start({{kOrders->name}}).empty());
+  const bool taken = GENERATE(true, false);
+  if (taken) {
+    CHECK(control.request().has_value());
+  }
+  CHECK(control.cancel().empty());
+  CHECK_FALSE(control.request().has_value());
+  CHECK(control.take_cancel() == taken);  // whoever took it has to know
+  CHECK_FALSE(control.take_cancel());
 }
 
 TEST_CASE("a switch stops what reads and opens the other where that one stood") {
