@@ -437,6 +437,7 @@ Plan plan_for(std::uint64_t seed) {
     plan.source.copy.chunk_rows = copies.between(1, 8);
     plan.source.copy.round_max = milliseconds(copies.below(200));
     plan.source.copy.point_wait_max = milliseconds(copies.between(50, 3000));
+    plan.source.copy.catch_up_max = plan.source.copy.round_max;
     plan.source.copy.bytes_per_second_max = copies.chance(200) ? 1000 * copies.between(1, 20) : 0;
     plan.rates.late_points = copies.chance(300) ? static_cast<unsigned>(copies.below(700)) : 0;
     plan.rates.locked = copies.chance(300) ? static_cast<unsigned>(copies.below(300)) : 0;

@@ -90,7 +90,7 @@ TEST_CASE("within some hundred seeds, everything happens that can happen") {
       "takes the copy of journal in",
       "loses its position row",
   };
-  for (std::uint64_t seed = 0; seed < 2000 && !expected.empty(); ++seed) {
+  for (std::uint64_t seed = 0; seed < 5000 && !expected.empty(); ++seed) {
     const Outcome outcome = simulate(plan_for(seed), true);
     REQUIRE_FALSE(outcome.violation);
     expected.erase(
