@@ -86,6 +86,7 @@ class CopySource {
   struct Refusal {
     std::string reason;
     std::string remedy;
+    bool passes = true;  // false: not before a person has done something
   };
   virtual Refusal refusal() const { return {}; }
 

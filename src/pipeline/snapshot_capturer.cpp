@@ -428,7 +428,8 @@ void SnapshotCapturer::refuse(Table& table) {
   ++table.refusals;
   table.refusal = std::move(refusal);
   const std::string name = table.schema->name.to_string();
-  if (table.refusals % options_.refusals_told == 0) {
+  const bool begins = !table.refusal.passes && table.refusals == 1;
+  if (begins || table.refusals % options_.refusals_told == 0) {
     log_->warn("table waits to be copied table={} attempts={} reason=\"{}\" remedy=\"{}\"", name,
                table.refusals, table.refusal.reason, table.refusal.remedy);
   } else if (table.refusals == 1) {
@@ -591,7 +592,8 @@ bool SnapshotCapturer::leaves_behind() const {
   const bool any = std::any_of(tables_.begin(), tables_.end(),
                                [](const Table& table) { return table.finished(); });
   return any && !cancelled_ && std::all_of(tables_.begin(), tables_.end(), [&](const Table& table) {
-           return table.finished() || table.refusals >= options_.refusals_max;
+           return table.finished() || table.refusals >= options_.refusals_max ||
+                  (table.refusals > 0 && !table.refusal.passes);
          });
 }
 
@@ -694,7 +696,7 @@ std::map<std::string, std::string> SnapshotCapturer::progress() const {
   }
   std::string waiting;
   for (const Table& table : tables_) {
-    if (table.refusals >= options_.refusals_told) {
+    if (table.refusals >= options_.refusals_told || (table.refusals > 0 && !table.refusal.passes)) {
       waiting +=
           fmt::format("{}{}: {}; {}", waiting.empty() ? "" : "; ", table.schema->name.to_string(),
                       table.refusal.reason, table.refusal.remedy);

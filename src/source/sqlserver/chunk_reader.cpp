@@ -11,6 +11,7 @@
 
 #include "base/check.hpp"
 #include "core/value_text.hpp"
+#include "source/sqlserver/capture_state.hpp"
 #include "source/sqlserver/change_key.hpp"
 #include "source/sqlserver/change_table_reader.hpp"
 #include "source/sqlserver/fetched_value.hpp"
@@ -224,6 +225,9 @@ bool ChunkReader::open(const CopyTable& table) {
   seen_to_ = options.lock_tables ? view_->savepoint : view_->from;
   if (options.lock_tables && !locks_.locked(table.schema->source_id)) {
     const unsigned failures = locks_.failures(table.schema->source_id);
+    if (locks_.denied(table.schema->source_id)) {
+      return refuse_unreadable();
+    }
     return failures == 0 ? refuse({})  // it was not its turn
                          : refuse(fmt::format("it was not locked within snapshot.lock_timeout, {} "
                                               "times: transactions that write to it last longer",
@@ -252,10 +256,20 @@ bool ChunkReader::holds_changes(const LSN& behind) {
                          "nothing, unless that happens all the time");
 }
 
+bool ChunkReader::refuse_unreadable() {
+  const std::string user = quoted(read_server(session_.connection()).user);
+  refusal_ = {"the login may not read it",
+              fmt::format("GRANT SELECT ON {} TO {};", table_name(), user), false};
+  return false;
+}
+
 bool ChunkReader::attempt(const std::function<bool()>& begin) {
   try {
     return begin();
   } catch (const odbc::OdbcError& error) {
+    if (!error.connection_lost() && is_denied(error)) {
+      return refuse_unreadable();
+    }
     if (!is_passing(error)) {
       throw;
     }

@@ -75,6 +75,7 @@ class ChunkReader final : public CopySource {
 
   bool open(const CopyTable& table);
   bool refuse(std::string reason, std::string remedy = {});
+  bool refuse_unreadable();
   bool attempt(const std::function<bool()>& begin);
   bool begin_keyed(const std::vector<std::string>& after, std::size_t rows_max);
   bool begin_reading(const KeyRange& range);

@@ -21,13 +21,21 @@ constexpr int kAttempts = 3;
 
 constexpr const char* kLock = "lock a table for a copy point";
 
+// Another time it may be locked.
 bool is_late(const odbc::OdbcError& error) {
+  constexpr std::int32_t kDropped = 208;
   constexpr std::int32_t kDeadlock = 1205;
   constexpr std::int32_t kLockTimeout = 1222;
-  return !error.connection_lost() && (error.has(kDeadlock) || error.has(kLockTimeout));
+  return error.has(kDropped) || error.has(kDeadlock) || error.has(kLockTimeout);
 }
 
 }  // namespace
+
+bool is_denied(const odbc::OdbcError& error) {
+  constexpr std::int32_t kObject = 229;
+  constexpr std::int32_t kColumn = 230;
+  return error.has(kObject) || error.has(kColumn);
+}
 
 TableLocks::TableLocks(const Options& options, const Clock& clock, Logger log)
     : options_(options), clock_(clock), log_(std::move(log)) {}
@@ -58,18 +66,18 @@ void TableLocks::take(const std::vector<Table>& tables) {
     }
   }
   for (int attempt = 0; attempt < kAttempts && !due.empty(); ++attempt) {
-    const Table* late = nullptr;
-    if (try_all(due, late)) {
+    const Refused refused = try_all(due);
+    if (refused.table == nullptr) {
       return;
     }
     release();
-    fail(*late);
-    std::erase_if(due, [id = late->id](const Table& table) { return table.id == id; });
+    fail(refused);
+    std::erase_if(due, [id = refused.table->id](const Table& table) { return table.id == id; });
   }
 }
 
-// False when `late` was not locked in time.
-bool TableLocks::try_all(const std::vector<Table>& tables, const Table*& late) {
+// The first that was not locked, and then none is.
+TableLocks::Refused TableLocks::try_all(const std::vector<Table>& tables) {
   const TimePoint deadline = clock_.now() + options_.table_lock_timeout;
   open_ = true;
   connection_->execute("BEGIN TRANSACTION", kLock);
@@ -84,11 +92,10 @@ bool TableLocks::try_all(const std::vector<Table>& tables, const Table*& late) {
                       std::chrono::ceil<std::chrono::milliseconds>(left).count(), table.name),
           kLock);
     } catch (const odbc::OdbcError& error) {
-      if (!is_late(error)) {
+      if (error.connection_lost() || !(is_late(error) || is_denied(error))) {
         throw;
       }
-      late = &table;
-      return false;
+      return {&table, is_denied(error)};
     }
     locked.insert(table.id);
     if (failures_.erase(table.id) > 0) {
@@ -96,14 +103,20 @@ bool TableLocks::try_all(const std::vector<Table>& tables, const Table*& late) {
     }
   }
   locked_ = std::move(locked);
-  return true;
+  return {};
 }
 
-void TableLocks::fail(const Table& table) {
+void TableLocks::fail(const Refused& refused) {
+  const Table& table = *refused.table;
   constexpr BackoffOptions kPace{std::chrono::seconds(2), std::chrono::minutes(2), {}};
-  Failure& failure = failures_.try_emplace(table.id, Failure{Backoff(kPace), {}}).first->second;
+  Failure& failure =
+      failures_.try_emplace(table.id, Failure{Backoff(kPace), {}, false}).first->second;
   const Duration delay = failure.backoff.next();
   failure.next_attempt = clock_.now() + delay;
+  failure.denied = refused.denied;
+  if (refused.denied) {
+    return;  // said where it would be read
+  }
   log_->info("table was not locked in time for a copy point table={} attempt={} retry_in={}ms",
              table.name, failure.backoff.attempts(),
              std::chrono::duration_cast<std::chrono::milliseconds>(delay).count());
@@ -112,6 +125,11 @@ void TableLocks::fail(const Table& table) {
 unsigned TableLocks::failures(std::uint32_t table) const {
   const auto found = failures_.find(table);
   return found == failures_.end() ? 0 : found->second.backoff.attempts();
+}
+
+bool TableLocks::denied(std::uint32_t table) const {
+  const auto found = failures_.find(table);
+  return found != failures_.end() && found->second.denied;
 }
 
 void TableLocks::release() noexcept {

@@ -18,6 +18,9 @@
 
 namespace headgate::source::sqlserver {
 
+// The login may not read what it asked for.
+bool is_denied(const odbc::OdbcError& error);
+
 // For snapshot.locking: brief, which somebody has asked for: this stops writers.
 //
 // A lock waits for the transactions that have written to the table, and while it waits, others that
@@ -52,15 +55,22 @@ class TableLocks {
   bool locked(std::uint32_t table) const { return locked_.contains(table); }
   // How often in a row the table was not locked in time.
   unsigned failures(std::uint32_t table) const;
+  // The last time because the login may not read it.
+  bool denied(std::uint32_t table) const;
 
  private:
   struct Failure {
     Backoff backoff;
     TimePoint next_attempt{};
+    bool denied = false;
+  };
+  struct Refused {
+    const Table* table = nullptr;
+    bool denied = false;
   };
 
-  bool try_all(const std::vector<Table>& tables, const Table*& late);
-  void fail(const Table& table);
+  Refused try_all(const std::vector<Table>& tables);
+  void fail(const Refused& refused);
 
   const Options& options_;
   const Clock& clock_;
