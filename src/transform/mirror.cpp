@@ -16,7 +16,7 @@ namespace {
 // Made from an equal description.
 bool describes(const TableSchema& source, const SinkConfig& config) {
   return source.name == config.source && source.columns == config.output.columns &&
-         source.key == config.output.key;
+         source.key == config.output.key && source.source_note == config.output.source_note;
 }
 
 // The place of the entry for which `wanted` holds, looked for from `start` on and then from the

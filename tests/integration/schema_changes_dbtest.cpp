@@ -298,6 +298,24 @@ TEST_CASE("columns added to a table that was rewritten long ago need nobody") {
   CHECK(setup.differences({"shop.items"}) == "");
 }
 
+// The sinks remember where its rows were: from there on, a default can be told from none.
+TEST_CASE("columns added to a table that is rewritten while headgate follows need nobody") {
+  Mirrored setup(
+      "CREATE TABLE shop.items (id integer PRIMARY KEY, a integer);"
+      "INSERT INTO shop.items SELECT i, i FROM generate_series(1, 50) i");
+  setup.on_source("VACUUM FULL shop.items");
+  setup.on_source("INSERT INTO shop.items VALUES (51, 51)");
+  setup.catch_up();
+  setup.restart();
+  setup.on_source(
+      "ALTER TABLE shop.items ADD COLUMN plain integer;"
+      "ALTER TABLE shop.items ADD COLUMN seven integer DEFAULT 7;"
+      "INSERT INTO shop.items VALUES (52, 52)");
+  setup.catch_up();
+  CHECK(setup.differences({"shop.items"}) == "");
+  CHECK(setup.daemon().log().find("paused") == std::string::npos);
+}
+
 TEST_CASE("a new primary key is the sinks' new key") {
   Mirrored setup(
       "CREATE TABLE shop.items (id integer PRIMARY KEY, code text NOT NULL, n integer);"
