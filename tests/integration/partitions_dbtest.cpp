@@ -25,10 +25,14 @@ void check_same(MirrorSetup& setup, const std::string& at_source, const std::str
   CHECK(PgSession(setup.sink().conninfo()).query(in_server) == expected);
 }
 
+int server_version(MirrorSetup& setup) {
+  return std::stoi(PgSession(setup.source().conninfo()).value("SHOW server_version_num"));
+}
+
 // From 18 on the server refuses updates of a published table whose replica identity has a generated
 // column that is not published.
 bool refuses_generated_identities(MirrorSetup& setup) {
-  return std::stoi(PgSession(setup.source().conninfo()).value("SHOW server_version_num")) >= 180000;
+  return server_version(setup) >= 180000;
 }
 
 // A tree of partitions that differ from their root in what may differ: order of the columns,
@@ -170,8 +174,10 @@ TEST_CASE("rows that come or go with their partition are not in the stream") {
   source.execute("UPDATE public.events SET v = 'sent' WHERE id = 2 AND day = 300");
   setup.catch_up();
   const std::string new_rows = "SELECT id, v FROM events WHERE day = 300";
-  CHECK(SqliteFile(setup.sqlite_path()).query(new_rows) == TextRows{{"2", "sent"}});
-  CHECK(PgSession(setup.sink().conninfo()).query(new_rows) == TextRows{{"2", "sent"}});
+  // Before 15, a stream that has met the table on its own goes on taking it for unpublished.
+  const TextRows sent = server_version(setup) < 150000 ? TextRows{} : TextRows{{"2", "sent"}};
+  CHECK(SqliteFile(setup.sqlite_path()).query(new_rows) == sent);
+  CHECK(PgSession(setup.sink().conninfo()).query(new_rows) == sent);
   const std::string old_rows = "SELECT count(*) FROM events WHERE day < 10";
   CHECK(SqliteFile(setup.sqlite_path()).value(old_rows) == "10");
   CHECK(PgSession(setup.sink().conninfo()).value(old_rows) == "10");

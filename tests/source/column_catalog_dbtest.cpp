@@ -37,6 +37,9 @@ class Catalog {
 
   void execute(const std::string& sql) { connection_.exec(sql, "test"); }
 
+  // From 15 on, publications may leave columns out.
+  bool lists_columns() const { return connection_.server_version() >= 150000; }
+
   std::vector<Attribute> attributes() {
     const pq::Result oid = connection_.exec("SELECT 'items'::regclass::oid", "test");
     return read_attributes(connection_, static_cast<std::uint32_t>(oid.integer(0, 0)), seen_);
@@ -137,14 +140,15 @@ TEST_CASE("columns that are dropped, generated, or left out by a publication are
       "CREATE TABLE items (id integer PRIMARY KEY, gone text, total integer GENERATED ALWAYS AS "
       "(id * 2) STORED, secret text)");
   catalog.execute("ALTER TABLE items DROP COLUMN gone");
-  catalog.execute("CREATE PUBLICATION p FOR TABLE items (id)");
+  catalog.execute(std::string("CREATE PUBLICATION p FOR TABLE items") +
+                  (catalog.lists_columns() ? " (id)" : ""));
   const auto attributes = catalog.attributes();
   catalog.execute("DROP PUBLICATION p");
   REQUIRE(attributes.size() == 4);
   CHECK_FALSE(attributes[0].unlisted);
   CHECK(attributes[1].dropped);
   CHECK(attributes[2].generated);
-  CHECK(attributes[3].unlisted);
+  CHECK(attributes[3].unlisted == catalog.lists_columns());
   CHECK(attributes[3].number == 4);
   CHECK_FALSE(catalog.attributes()[3].unlisted);
 }
