@@ -204,9 +204,9 @@ TEST_CASE("tables whose pages come in any order are put together in the source's
     return (*random)() % 3 == 0 ? std::chrono::milliseconds((*random)() % 50) : 0ms;
   };
   const auto fault = watched.faults().add(late);
-  for (int round = 0; round < 3; ++round) {
+  for (int round = 0; round < 2; ++round) {
     watched.bank().transfer(20);
-    watched.bank().transfer_at_once(2'500);
+    watched.bank().transfer_at_once(2'100);
     watched.bank().transfer(20);
     watched.check_readers();
   }

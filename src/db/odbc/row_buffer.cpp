@@ -319,7 +319,9 @@ std::string_view RowBuffer::bytes(std::size_t column) {
   if (cell.as == FetchAs::kText) {
     // Bound values lie at even addresses of a vector, but the compiler is not to count on it.
     std::u16string units(bytes.size() / sizeof(char16_t), u'\0');
-    std::memcpy(units.data(), bytes.data(), units.size() * sizeof(char16_t));
+    if (!units.empty()) {  // an empty value stands nowhere
+      std::memcpy(units.data(), bytes.data(), units.size() * sizeof(char16_t));
+    }
     cell.converted.clear();
     if (!append_utf8(units, cell.converted)) {
       throw Error{ErrorKind::kRow,
