@@ -1,7 +1,9 @@
 // First copies from SQL Server that are out of the ordinary: the double, through FreeTDS's real
 // driver, by the whole daemon.
 
+#include <algorithm>
 #include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +11,8 @@
 #include <catch2/catch.hpp>
 #include <fmt/format.h>
 
+#include "demo/pg_session.hpp"
+#include "demo/throwaway_cluster.hpp"
 #include "support/daemon.hpp"
 #include "support/sqlite_file.hpp"
 #include "support/sqlserver_double/sqlserver_double.hpp"
@@ -160,6 +164,62 @@ TEST_CASE("of many tables, one that may not be read is named with the GRANT, and
 
   setup.server.execute(grant);
   setup.wait_for(daemon, "t2", 24);
+  CHECK(daemon.terminate().ok());
+}
+
+// README.md, "Without snapshot isolation".
+TEST_CASE("tables that a person fills beside mode: never end like the source") {
+  Setup setup("mode: never, existing: keep");
+  setup.server.execute("ALTER DATABASE shop SET ALLOW_SNAPSHOT_ISOLATION OFF");
+  const bool to_server = GENERATE(false, true);
+  std::optional<demo::ThrowawayCluster> cluster;
+  if (to_server) {
+    cluster.emplace(demo::ClusterOptions{{}, {}, false});
+    setup.config.sinks = {postgres_sink("server", cluster->conninfo())};
+  }
+  setup.fill("first", 60);
+  Daemon daemon(setup.folder, setup.config);
+  daemon.start();
+  daemon.wait_ready(60s);
+  CHECK(daemon.terminate().ok());
+  const auto change = [&](int round) {
+    setup.server.execute(fmt::format(
+        "INSERT INTO dbo.first VALUES ({0}, 'new'), ({1}, 'new'); UPDATE dbo.first SET t "
+        "= 'round {2}' WHERE id % 5 = {2}; DELETE FROM dbo.first WHERE id % 7 = {2}; "
+        "UPDATE dbo.first SET id = id + 1000 WHERE id % 11 = {2} AND id < 60",
+        100 + round, 200 + round, round));
+  };
+  const auto source = [&] {
+    auto rows =
+        setup.server.execute("SELECT CONVERT(varchar(10), id), t FROM dbo.first").back().rows;
+    std::sort(rows.begin(), rows.end());
+    return rows;
+  };
+  change(1);
+  std::string fill;
+  for (const auto& row : source()) {
+    fill += fmt::format("INSERT INTO {}first VALUES ({}, '{}');", to_server ? "dbo." : "", row[0],
+                        row[1]);
+  }
+  if (to_server) {
+    demo::PgSession(cluster->conninfo()).execute(fill);
+  } else {
+    SqliteFile(setup.folder.path("mirror.db")).execute(fill);
+  }
+  change(2);
+  daemon.start();
+  change(3);
+  daemon.wait_until("the mirror is like the source", 60s, [&] {
+    const std::string query = "SELECT CAST(id AS varchar(10)), t FROM ";
+    const auto rows = to_server ? demo::PgSession(cluster->conninfo()).query(query + "dbo.first")
+                                : SqliteFile(setup.folder.path("mirror.db")).query(query + "first");
+    std::vector<std::vector<std::string>> mirror;
+    for (const auto& row : rows) {
+      mirror.push_back({row[0].value_or("NULL"), row[1].value_or("NULL")});
+    }
+    std::sort(mirror.begin(), mirror.end());
+    return mirror == source();
+  });
   CHECK(daemon.terminate().ok());
 }
 
