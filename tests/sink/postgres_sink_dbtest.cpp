@@ -535,8 +535,14 @@ TEST_CASE("a reload that makes commits asynchronous does not reach a session of 
     server.execute("SELECT pg_sleep(0.01)");
   }
   REQUIRE(server.rows("SHOW synchronous_commit") == "off");
-  PostgresFixture::apply(*sink, Batch{}.insert(kItems, {"2", "two", "b"}), 0x20);
-  CHECK(server.rows("SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()") == "t");
+  // The server's own processes write to the log, too, and do not flush it.
+  std::string all_is_flushed = "f";
+  for (std::uint64_t tries = 0; tries < 5 && all_is_flushed != "t"; ++tries) {
+    PostgresFixture::apply(*sink, Batch{}.insert(kItems, {"2", "two", "b"}), 0x20 + tries);
+    all_is_flushed =
+        server.rows("SELECT pg_current_wal_flush_lsn() >= pg_current_wal_insert_lsn()");
+  }
+  CHECK(all_is_flushed == "t");
   CHECK(sink->commits_are_durable());
   server.execute("ALTER SYSTEM RESET synchronous_commit");
   server.execute("SELECT pg_reload_conf()");
