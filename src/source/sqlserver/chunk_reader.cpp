@@ -380,15 +380,13 @@ bool ChunkReader::ask_earlier() {
     return refuse("it has no key, and was changed while the copy point came",
                   "nothing, unless that is said again and again");
   }
-  // Behind `seen_to_` the rows were added already; of those the earlier view may know nothing.
-  const LSN end = std::max(seen_to_, earlier_->savepoint);
+  // Its point was reached before ours was asked for, so its savepoint is not behind `seen_to_`, or
+  // nothing is between the two.
   ChangeTableReader changes(pages_, reading_->instance, options.query_mode, earlier_->from,
-                            LSN::min(end, point_->lsn), options.page_rows);
+                            seen_to_, options.page_rows);
   while (changes.peek() != nullptr) {
     const ChangeRow change = changes.pop();
-    const bool in_doubt = change.key.commit_lsn <= earlier_->savepoint;
-    const bool told = seen_to_ < change.key.commit_lsn ? !in_doubt || counts_->doubt_earlier(change)
-                                                       : counts_->add_earlier(change, in_doubt);
+    const bool told = counts_->add_earlier(change, change.key.commit_lsn <= earlier_->savepoint);
     if (!told) {
       return refuse_restless();
     }

@@ -89,17 +89,6 @@ bool RowCounts::add_earlier(const ChangeRow& change, bool in_doubt) {
   return true;
 }
 
-bool RowCounts::doubt_earlier(const ChangeRow& change) {
-  Row row;
-  if (!row_of(change, row)) {
-    return false;
-  }
-  if (const auto found = rows_.find(row); found != rows_.end()) {
-    found->second.earlier_in_doubt = true;
-  }
-  return true;
-}
-
 bool RowCounts::earlier_tells() const {
   return std::none_of(rows_.begin(), rows_.end(), [](const auto& row) {
     return row.second.in_doubt && row.second.earlier_in_doubt;

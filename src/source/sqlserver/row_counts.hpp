@@ -45,8 +45,6 @@ class RowCounts {
   // A change between the earlier view's `from` and the view's; `in_doubt`: not behind the earlier
   // one's savepoint. As add() for rows that were added; of others nothing is kept.
   bool add_earlier(const ChangeRow& change, bool in_doubt);
-  // Of a change that was added: it is not behind the earlier view's savepoint either.
-  bool doubt_earlier(const ChangeRow& change);
   // The earlier view tells of every row that the view does not.
   bool earlier_tells() const;
   // A row of the earlier view.
