@@ -45,8 +45,10 @@ ReplicationStream::ReplicationStream(const pq::ConnectOptions& options)
       }()) {}
 
 SystemIdentity ReplicationStream::identify() {
-  const pq::Result answer = connection_.exec("IDENTIFY_SYSTEM", "identify the source server");
   SystemIdentity identity;
+  identity.in_recovery =
+      connection_.exec("SELECT pg_is_in_recovery()", "identify the source server").boolean(0, 0);
+  const pq::Result answer = connection_.exec("IDENTIFY_SYSTEM", "identify the source server");
   identity.system_id = answer.text(0, 0);
   identity.timeline = static_cast<std::uint32_t>(answer.integer(0, 1));
   identity.flushed_lsn = LSN::parse(answer.value(0, 2)).to_postgres();

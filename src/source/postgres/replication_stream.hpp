@@ -22,6 +22,9 @@ namespace headgate::source::postgres {
 
 // What IDENTIFY_SYSTEM says.
 struct SystemIdentity {
+  // Before the rest was asked: where it is false, the timeline is that of a server that writes, and
+  // not the one that a standby was on just before its promotion.
+  bool in_recovery = false;
   std::string system_id;
   std::uint32_t timeline = 0;
   std::uint64_t flushed_lsn = 0;

@@ -220,6 +220,9 @@ Findings Session::check_replication(const std::vector<SinkStand>& sinks) {
   }
   Findings findings{Finding::ok("source: this user may replicate")};
   const SystemIdentity identity = stream->identify();
+  if (identity.in_recovery) {
+    return {standby_finding()};  // another server than the catalog's, or one that went back
+  }
   const ServerHistory now = read_history(identity);
   checked_history_ = now.to_history();
   append(findings, check_history(*stream, now, sinks));
@@ -380,9 +383,6 @@ void Session::drop_slot() {
 }
 
 void Session::verify(const SystemIdentity& identity, const Position& resume) {
-  if (catalog().exec("SELECT pg_is_in_recovery()", "look at the server").boolean(0, 0)) {
-    require({standby_finding()});
-  }
   require_history(identity);
   std::vector<SinkStand> oldest;
   if (!resume.empty()) {
@@ -398,6 +398,9 @@ void Session::verify(const SystemIdentity& identity, const Position& resume) {
 }
 
 void Session::require_history(const SystemIdentity& identity) {
+  if (identity.in_recovery) {
+    require({standby_finding()});
+  }
   const History now = read_history(identity).to_history();
   if (now != history_) {
     throw Error{

@@ -62,7 +62,8 @@ class Session {
   // not reach back to `resume`.
   void verify(const SystemIdentity& identity, const Position& resume);
 
-  // Throws Error{kReread} when the server's history is not the one that prepare() found.
+  // Throws Error{kReread} when the server's history is not the one that prepare() found, and what a
+  // standby is refused with where it is one.
   void require_history(const SystemIdentity& identity);
 
   const History& history() const { return history_; }
