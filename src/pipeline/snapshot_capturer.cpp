@@ -30,6 +30,9 @@ Error as_reread(const Error& error) {
 // How often the log says how far the copy is.
 constexpr Duration kProgressTold = std::chrono::seconds(30);
 
+// A stream is not behind when what it brings is younger than this.
+constexpr Duration kRecent = std::chrono::seconds(1);
+
 // Rows that are read again at a time.
 constexpr std::size_t kKeysMax = 1000;
 
@@ -53,6 +56,7 @@ void SnapshotCapturer::open(const StartPoint& start) {
     cdc_.open(start);
     stream_open_ = true;
     next_point_ = clock_.now() + options_.catch_up_max;
+    catching_up_ = true;
   }
   run_ = BatchContext::make({}, clock_.wall_now()).batch_id;
   copy_began_ = clock_.now();
@@ -264,6 +268,7 @@ void SnapshotCapturer::look_for_point(TimePoint deadline) {
     }
     source_.want(begin_pending_ ? nullptr : &wanted);
     source_.request_point();
+    catching_up_ = false;
     point_asked_ = true;
     point_asked_at_ = clock_.now();
   }
@@ -301,8 +306,9 @@ void SnapshotCapturer::stream(const FetchLimits& limits, TimePoint deadline,
   if (held_.empty()) {
     CaptureResult live = cdc_.fetch(limits, deadline);
     held_.assign(live.transactions.begin(), live.transactions.end());
-    if (held_.empty()) {
-      next_point_ = std::min(next_point_, clock_.now());  // the stream has nothing to catch up with
+    if (held_.empty() || (catching_up_ && is_recent(*held_.back()))) {
+      catching_up_ = false;
+      next_point_ = std::min(next_point_, clock_.now());  // there is nothing to catch up with
     }
   }
   std::size_t bytes = 0;
@@ -322,6 +328,11 @@ void SnapshotCapturer::stream(const FetchLimits& limits, TimePoint deadline,
     result.transactions.push_back(next);
     held_.pop_front();
   }
+}
+
+// Committed just now, as far as the source's clock goes like ours.
+bool SnapshotCapturer::is_recent(const Transaction& transaction) const {
+  return clock_.wall_now() - transaction.commit_time() < kRecent;
 }
 
 void SnapshotCapturer::observe(const Transaction& transaction) {

@@ -101,6 +101,7 @@ class SnapshotCapturer final : public Capturer {
   bool asked_for(const TableName& table) const;
   bool all_again() const;
   void stream(const FetchLimits& limits, TimePoint deadline, CaptureResult& result);
+  bool is_recent(const Transaction& transaction) const;
   void observe(const Transaction& transaction);
   static void start_over(Table& table);
   void estimate_rows();
@@ -144,7 +145,8 @@ class SnapshotCapturer final : public Capturer {
   std::vector<Table> tables_;
   bool point_asked_ = false;
   TimePoint point_asked_at_{};
-  TimePoint next_point_{};  // not asked for before
+  TimePoint next_point_{};    // not asked for before
+  bool catching_up_ = false;  // and until then only because the stream is behind
   bool late_points_told_ = false;
   std::optional<Position> point_;
   bool past_point_ = false;  // the stream has come to what was committed after it

@@ -714,16 +714,23 @@ TEST_CASE("a stream that is behind catches up before the first point is asked fo
   Scene scene(options);
   scene.open_request(100);
   CHECK(scene.fetch() == Lines{"copy of orders at 100"});
-  const bool catches_up = GENERATE(true, false);
-  CAPTURE(catches_up);
+  const std::string end = GENERATE("empty", "recent", "late");
+  CAPTURE(end);
   std::uint64_t at = 110;
   for (; at < 150; at += 10) {
     scene.cdc.reply({whole(at, scene.orders)});
     CHECK(scene.fetch() == Lines{std::to_string(at)});
   }
   CHECK(scene.source.requests == 0);
-  if (!catches_up) {
+  if (end == "late") {
     scene.clock.advance(seconds(60));
+  } else if (end == "recent") {
+    const auto recent = std::make_shared<Transaction>("recent", LSN::from_postgres(at), WallTime{});
+    recent->end_position = position(at);
+    recent->set_commit_time(scene.clock.wall_now());
+    scene.cdc.reply({recent});
+    CHECK(scene.fetch() == Lines{std::to_string(at)});
+    at += 10;
   }
   scene.source.answer(position(at));
   scene.cdc.reply({whole(at, scene.orders)});
