@@ -94,6 +94,9 @@ std::string progress_line(const json::object& told) {
   if (const std::string waiting = text_of(told, "waiting"); waiting != kNothing) {
     line += ", not shown by any copy point yet: " + waiting;
   }
+  if (text_of(told, "catching_up") == "yes") {
+    line += ", changes that wait come first";
+  }
   return text_of(told, "paused") == kNothing ? line : line + ", paused";
 }
 

@@ -36,9 +36,7 @@ CaptureResult Runtime::fetch(const FetchLimits& limits, TimePoint deadline) {
   for (const TransactionPtr& transaction : result.transactions) {
     remember(*transaction);
   }
-  for (auto& [name, value] : current_->progress()) {
-    states_.set_metadata(name, value);
-  }
+  states_.set_metadata(current_->progress());
   if (result.copy) {
     found_ = std::move(result.copy);
   }

@@ -44,9 +44,9 @@ RunState StateManager::current() const {
   return state_;
 }
 
-void StateManager::set_metadata(const std::string& key, std::string value) {
+void StateManager::set_metadata(std::map<std::string, std::string> metadata) {
   const std::lock_guard lock(mutex_);
-  metadata_[key] = std::move(value);
+  metadata_ = std::move(metadata);
 }
 
 std::map<std::string, std::string> StateManager::metadata() const {

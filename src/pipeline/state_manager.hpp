@@ -27,8 +27,8 @@ class StateManager {
   RunState current() const;
   bool is_idle() const { return current() == RunState::kIdle; }
 
-  // Progress of the current state; gone at the next transition.
-  void set_metadata(const std::string& key, std::string value);
+  // Progress of the current state, in place of what was said before; gone at the next transition.
+  void set_metadata(std::map<std::string, std::string> metadata);
   std::map<std::string, std::string> metadata() const;
 
  private:

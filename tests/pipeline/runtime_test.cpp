@@ -257,6 +257,17 @@ TEST_CASE("a copy that was asked for begins, once, whatever becomes of the first
   CHECK(second.snapshot.opened.size() == 1);
 }
 
+TEST_CASE("what is told of the progress is what the capturer says now") {
+  Machine machine;
+  machine.runtime.start_at({position(100), false});
+  machine.runtime.open();
+  machine.cdc.told = {{"paused", "yes"}, {"rows", "1"}};
+  machine.fetch();
+  machine.cdc.told = {{"rows", "2"}};
+  machine.fetch();
+  CHECK(machine.states.metadata() == std::map<std::string, std::string>{{"rows", "2"}});
+}
+
 TEST_CASE("a copy that was asked for and not begun can be cancelled") {
   StateManager states;
   CopyControl control{states};

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -48,6 +49,7 @@ class ScriptedCapturer final : public Capturer {
   void keep_alive() override;
   void stop() noexcept override;
   LSN handed_over() const override { return reached; }
+  std::map<std::string, std::string> progress() const override { return told; }
 
   bool is_open() const { return open_; }
 
@@ -56,7 +58,8 @@ class ScriptedCapturer final : public Capturer {
   std::size_t fetches = 0;
   std::size_t keep_alives = 0;
   std::size_t stops = 0;
-  LSN reached;  // what handed_over() says
+  LSN reached;                              // what handed_over() says
+  std::map<std::string, std::string> told;  // and progress()
   std::vector<std::string> misuse;
 
  private:

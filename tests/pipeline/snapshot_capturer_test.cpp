@@ -722,6 +722,7 @@ TEST_CASE("a stream that is behind catches up before the first point is asked fo
     CHECK(scene.fetch() == Lines{std::to_string(at)});
   }
   CHECK(scene.source.requests == 0);
+  CHECK(scene.capturer.progress().contains("catching_up"));
   if (end == "late") {
     scene.clock.advance(seconds(60));
   } else if (end == "recent") {
@@ -738,6 +739,7 @@ TEST_CASE("a stream that is behind catches up before the first point is asked fo
                              fmt::format("chunk 1 of orders at {} [a b c d e], all", at),
                              fmt::format("copy of orders ends at {}", at), "next: cdc"});
   CHECK(scene.source.requests == 1);
+  CHECK_FALSE(scene.capturer.progress().contains("catching_up"));
 }
 
 TEST_CASE("a stream that comes late to its points leaves the copy as much time as it took") {

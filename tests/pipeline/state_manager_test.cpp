@@ -40,16 +40,15 @@ TEST_CASE("every state can follow every other, but snapshot and replay exclude e
 TEST_CASE("progress belongs to one run of a state and is gone at the next transition") {
   StateManager manager;
   REQUIRE(manager.set(RunState::kSnapshot));
-  manager.set_metadata("table", "shop.orders");
-  manager.set_metadata("rows", "1");
-  manager.set_metadata("rows", "2");
+  manager.set_metadata({{"rows", "1"}, {"paused", "yes"}});
+  manager.set_metadata({{"rows", "2"}, {"table", "shop.orders"}});
   CHECK(manager.metadata() ==
         std::map<std::string, std::string>{{"rows", "2"}, {"table", "shop.orders"}});
   CHECK_FALSE(manager.set(RunState::kReplay));
   CHECK(manager.metadata().size() == 2);  // a refused transition is none
   REQUIRE(manager.set(RunState::kPolling));
   CHECK(manager.metadata().empty());
-  manager.set_metadata("lag", "0");
+  manager.set_metadata({{"lag", "0"}});
   REQUIRE(manager.set(RunState::kPolling));  // the same state again is a transition too
   CHECK(manager.metadata().empty());
 }

@@ -99,7 +99,16 @@ void LogicalCapturer::begin_again() {
   if (!stream->finish(clock_.now() + kEndPatience, clock_)) {
     throw Error{ErrorKind::kTransient, "source: the server does not end the stream of a backlog"};
   }
-  begin(std::move(stream), {LSN::from_postgres(handed_over_), session_.history()});
+  try {
+    begin(std::move(stream), {LSN::from_postgres(handed_over_), session_.history()});
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kPositionLost) {
+      // The slot was nobody's for a moment, and another process may have read on with it: the sinks
+      // are asked before a person is.
+      throw Error{ErrorKind::kReread, error.what(), error.hint()};
+    }
+    throw;
+  }
   log_->info("backlog worked off lsn={} streaming={}", LSN::from_postgres(handed_over_).to_string(),
              streaming_ ? "on" : "off");
 }
