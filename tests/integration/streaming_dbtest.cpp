@@ -1,7 +1,10 @@
 // Transactions that the source sends while they are in progress, prepares, or has itself received
 // from elsewhere: nothing of them is seen before their commit, and all of them afterwards.
 
+#include <atomic>
+#include <list>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -55,6 +58,14 @@ class Streaming : public MirrorSetup {
   void check_equal() {
     catch_up();
     CHECK(differences(kTables) == "");
+  }
+
+  // Since it began again behind a backlog.
+  void check_stream_kept() {
+    const std::string log = daemon().log();
+    const std::size_t again = log.find("backlog worked off");
+    REQUIRE(again != std::string::npos);
+    CHECK(log.find("source unavailable", again) == std::string::npos);
   }
 };
 
@@ -208,6 +219,34 @@ TEST_CASE("a backlog comes in whole transactions, and what is in progress at its
   CHECK(mirror.value("SELECT count(*) FROM other") == "10");
   open.execute("COMMIT");
   setup.check_equal();
+  setup.check_stream_kept();
+}
+
+TEST_CASE("nothing that is committed while the stream begins again behind a backlog is lost") {
+  Streaming setup;
+  setup.daemon().kill9();
+  setup.on_source(
+      "INSERT INTO public.items SELECT i, repeat('z', 1000) FROM generate_series(10001, 80000) i");
+  std::atomic<bool> enough = false;
+  std::list<std::jthread> writers;
+  for (int writer = 0; writer < 3; ++writer) {
+    writers.emplace_back([&, writer] {
+      PgSession session(setup.source().conninfo());
+      for (int id = writer; !enough; id += 3) {
+        session.execute("INSERT INTO public.other VALUES (" + std::to_string(id) + ", 'row')");
+      }
+    });
+  }
+  setup.daemon().start();
+  setup.daemon().wait_until("the stream to begin again", 60s, [&] {
+    return setup.daemon().log().find("backlog worked off") != std::string::npos;
+  });
+  setup.on_source(insert("items", 1, 10));
+  setup.catch_up();  // the writers go on meanwhile
+  enough = true;
+  writers.clear();
+  setup.check_equal();
+  setup.check_stream_kept();
 }
 
 TEST_CASE("with streaming off, the server keeps a large transaction until its commit") {

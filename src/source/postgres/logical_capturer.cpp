@@ -51,10 +51,8 @@ LogicalCapturer::LogicalCapturer(Session& session, const Clock& clock, Logger lo
 
 void LogicalCapturer::open(const StartPoint& start) {
   stream_.reset();
-  begin(std::make_unique<ReplicationStream>(session_.replication_options()), start.resume);
-}
-
-void LogicalCapturer::begin(std::unique_ptr<ReplicationStream> stream, const Position& resume) {
+  auto stream = std::make_unique<ReplicationStream>(session_.replication_options());
+  const Position& resume = start.resume;
   const SystemIdentity server = stream->identify();
   session_.verify(server, resume);
   assembler_.reset(session_.history());
@@ -95,12 +93,13 @@ void LogicalCapturer::begin_again() {
     return;
   }
   send_status();
-  auto stream = std::move(stream_);
-  if (!stream->finish(clock_.now() + kEndPatience, clock_)) {
+  // On a new connection: a walsender that was asked to end a logical stream never forgets it, and
+  // ends the next one at once (seen of 15).
+  if (!stream_->finish(clock_.now() + kEndPatience, clock_)) {
     throw Error{ErrorKind::kTransient, "source: the server does not end the stream of a backlog"};
   }
   try {
-    begin(std::move(stream), {LSN::from_postgres(handed_over_), session_.history()});
+    open({{LSN::from_postgres(handed_over_), session_.history()}, false});
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::kPositionLost) {
       // The slot was nobody's for a moment, and another process may have read on with it: the sinks

@@ -44,7 +44,6 @@ class LogicalCapturer final : public Capturer {
 
  private:
   TableSchemaPtr schema_of(const RelationMessage& relation);
-  void begin(std::unique_ptr<ReplicationStream> stream, const Position& resume);
   bool may_begin_again() const;
   void begin_again();
   bool can_stream();

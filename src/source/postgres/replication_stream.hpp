@@ -79,8 +79,8 @@ class ReplicationStream {
   void send_status(std::uint64_t received, std::uint64_t durable, WallTime now,
                    Reply reply = Reply::kNotNeeded);
 
-  // Ends the stream so that start() may follow; what the server has sent of it since is lost. False
-  // where it did not end by `deadline`: then only the destructor may follow.
+  // Ends the stream and waits until the server has let go of the slot; what it has sent since is
+  // lost. False where that was not seen by `deadline`. Only the destructor may follow.
   bool finish(TimePoint deadline, const Clock& clock);
 
   // Ends the stream politely, so that the server lets go of the slot at once. Never throws.
