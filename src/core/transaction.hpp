@@ -47,16 +47,16 @@ struct CopyMark {
   std::uint64_t chunk = 0;  // kCopyChunk: which one of its table, from 1
   // kCopyChunk: whose count `chunk` is. The chunks of one run follow each other; those of another
   // have other ends, since rows came and went between the two.
-  std::string run;
+  std::string run = {};
   // kCopyChunk: the key of the chunk's last row, as the source prints it: the next one begins
   // behind it. Known in the last portion; empty with `last`.
-  std::vector<std::string> cursor;
+  std::vector<std::string> cursor = {};
   bool last = false;  // kCopyChunk: nothing of the table is left
   // kCopyChunk: these rows of chunks that are there already, read again; not there: they are gone.
   // Then `chunk` is the last one that is there, and there is neither cursor nor end.
-  std::vector<std::vector<std::string>> keys;
+  std::vector<std::vector<std::string>> keys = {};
   // kCopyChunk, last portion: rows of these keys belong to it and are read later.
-  std::vector<std::vector<std::string>> later;
+  std::vector<std::vector<std::string>> later = {};
   bool cancelled = false;  // kCopyEnd: what is not there yet does not come
   bool partial = false;    // kCopyEnd: of the involved tables alone; the others are copied on
   bool gone = false;       // kCopyChunk: the source has dropped the table
