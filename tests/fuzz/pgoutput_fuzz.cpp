@@ -32,7 +32,7 @@ class FixedClock final : public Clock {
 };
 
 // Every eighth relation is not captured, and every other seventh cannot be looked up.
-TableSchemaPtr look_up(const RelationMessage& relation) {
+TableSchemaPtr look_up(const RelationMessage& relation, std::uint32_t) {
   if (relation.relation % 8 == 7) {
     return nullptr;
   }

@@ -2,6 +2,7 @@
 // place where the change stands among the rows, or the daemon says what a person must do and waits.
 
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <catch2/catch.hpp>
@@ -48,6 +49,24 @@ class Mirrored : public MirrorSetup {
     daemon().start();
     daemon().wait_ready();
   }
+};
+
+// The source waits for a standby with every commit that asks for it.
+class StandbyMissing {
+ public:
+  explicit StandbyMissing(Mirrored& setup) : setup_(setup) {
+    setup_.on_source("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
+    setup_.on_source("SELECT pg_reload_conf()");
+  }
+  ~StandbyMissing() {
+    setup_.on_source("ALTER SYSTEM RESET synchronous_standby_names");
+    setup_.on_source("SELECT pg_reload_conf()");
+  }
+  StandbyMissing(const StandbyMissing&) = delete;
+  StandbyMissing& operator=(const StandbyMissing&) = delete;
+
+ private:
+  Mirrored& setup_;
 };
 
 }  // namespace
@@ -129,6 +148,28 @@ TEST_CASE("columns are added, dropped, renamed and retyped in the sinks as at th
     setup.catch_up();
     CHECK(setup.differences(tables) == "");
   }
+}
+
+// The commit is in the log, and sent, before other sessions see what it has altered.
+TEST_CASE("what a transaction has altered is waited for while its commit waits for a standby") {
+  Mirrored setup("CREATE TABLE shop.items (id integer PRIMARY KEY, a integer)");
+  setup.on_source("INSERT INTO shop.items VALUES (1, 1)");
+  setup.catch_up();
+  std::jthread committing;
+  {
+    const StandbyMissing no_standby(setup);
+    committing = std::jthread([&] {
+      setup.on_source(
+          "BEGIN; SET LOCAL synchronous_commit = on; CREATE TYPE shop.mood AS ENUM ('calm');"
+          "ALTER TABLE shop.items ADD COLUMN d shop.mood;"
+          "INSERT INTO shop.items VALUES (2, 2, 'calm'); COMMIT");
+    });
+    setup.wait_for_log("nothing can be read beyond it until that confirms");
+    CHECK(setup.in_sqlite("SELECT count(*) FROM \"shop.items\"") == "1");
+  }
+  committing.join();
+  setup.catch_up();
+  CHECK(setup.differences({"shop.items"}) == "");
 }
 
 // The stream tells nothing of a table without new rows; the catalog does.

@@ -43,8 +43,9 @@ RelationMessage relation(std::uint32_t oid, std::vector<std::string_view> column
 class Feed {
  public:
   explicit Feed(std::size_t portion_bytes = kNoBound)
-      : assembler_([this](const RelationMessage& message) { return look_up(message); }, clock_,
-                   portion_bytes) {
+      : assembler_(
+            [this](const RelationMessage& message, std::uint32_t) { return look_up(message); },
+            clock_, portion_bytes) {
     assembler_.reset(kHistory);
     add(relation(kOrders, {"id", "note"}));
     add(relation(kItems, {"id"}));

@@ -43,8 +43,9 @@ LogicalCapturer::LogicalCapturer(Session& session, const Clock& clock, Logger lo
     : session_(session),
       clock_(clock),
       log_(std::move(log)),
-      assembler_([this](const RelationMessage& relation) { return schema_of(relation); }, clock,
-                 session.options().portion_bytes, session.options().local_changes_only),
+      assembler_([this](const RelationMessage& relation,
+                        std::uint32_t xid) { return schema_of(relation, xid); },
+                 clock, session.options().portion_bytes, session.options().local_changes_only),
       spill_space_(session.options().spill_folder, session.options().spill_bytes_max),
       spool_(spill_space_),
       schema_watch_(session, session.options().schema_watch_interval, log_) {}
@@ -151,8 +152,8 @@ std::string LogicalCapturer::stream_options() {
   return options;
 }
 
-TableSchemaPtr LogicalCapturer::schema_of(const RelationMessage& relation) {
-  TableSchemaPtr schema = session_.schema_of(relation);
+TableSchemaPtr LogicalCapturer::schema_of(const RelationMessage& relation, std::uint32_t xid) {
+  TableSchemaPtr schema = session_.schema_of(relation, xid);
   if (binary_ && schema && !has_binary_text(*schema)) {
     session_.forbid_binary();
     throw Error{

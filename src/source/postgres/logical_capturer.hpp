@@ -43,7 +43,7 @@ class LogicalCapturer final : public Capturer {
   void stop() noexcept override;
 
  private:
-  TableSchemaPtr schema_of(const RelationMessage& relation);
+  TableSchemaPtr schema_of(const RelationMessage& relation, std::uint32_t xid);
   bool may_begin_again() const;
   void begin_again();
   bool can_stream();

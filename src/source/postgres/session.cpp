@@ -19,6 +19,9 @@ namespace {
 // Creating a slot waits for every open transaction; longer than this is worth a word to the user.
 constexpr Duration kSlotPatience = std::chrono::seconds(30);
 
+// No longer, since the stream stands still meanwhile.
+constexpr Duration kVisiblePatience = std::chrono::seconds(5);
+
 bool empty(const PublicationPlan& plan) {
   return plan.missing.empty();
 }
@@ -590,12 +593,39 @@ void Session::look_at_tables() {
   postgres::look_at_tables(catalog(), oids, seen_);
 }
 
-TableSchemaPtr Session::schema_of(const RelationMessage& relation) {
+// The server writes the commit record, waits for synchronous standbys, and only then takes the
+// transaction off the list of those in progress; walsenders read the record meanwhile.
+void Session::wait_until_visible(std::uint32_t xid) {
+  const TimePoint deadline = std::chrono::steady_clock::now() + kVisiblePatience;
+  std::chrono::milliseconds pause{1};
+  // The stream's ids have 32 bits, those of the functions 64; ids behind xmax have not ended.
+  while (!catalog()
+              .exec("SELECT (($1::bigint - txid_snapshot_xmax(s)) & 4294967295) >= 2147483648 "
+                    "  AND NOT EXISTS (SELECT 1 FROM txid_snapshot_xip(s) x "
+                    "                  WHERE x & 4294967295 = $1::bigint) "
+                    "FROM txid_current_snapshot() s",
+                    {std::to_string(xid)}, "look whether a commit is visible")
+              .boolean(0, 0)) {
+    if (std::chrono::steady_clock::now() > deadline) {
+      throw Error{ErrorKind::kTransient,
+                  fmt::format("source: transaction {} is committed in the log and has altered "
+                              "tables, but the server does not show that to anyone yet",
+                              xid),
+                  "it waits for a standby (synchronous_standby_names): nothing can be read beyond "
+                  "it until that confirms"};
+    }
+    std::this_thread::sleep_for(pause);
+    pause = std::min(2 * pause, std::chrono::milliseconds(50));
+  }
+}
+
+TableSchemaPtr Session::schema_of(const RelationMessage& relation, std::uint32_t xid) {
   const TableName name{relation.schema.empty() ? "pg_catalog" : std::string(relation.schema),
                        std::string(relation.table)};
   if (!filter_.matches(name)) {
     return nullptr;
   }
+  wait_until_visible(xid);
   std::vector<ColumnDescription> columns;
   for (const RelationColumn& column : relation.columns) {
     columns.push_back(

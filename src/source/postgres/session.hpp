@@ -98,8 +98,12 @@ class Session {
   // told apart. Cheap when called again.
   void look_at_tables();
 
-  // The schema of a Relation message; null when the table is not captured.
-  TableSchemaPtr schema_of(const RelationMessage& relation);
+  // The schema of a Relation message of transaction `xid`; null when the table is not captured.
+  //
+  // The log has a commit before other sessions see it; the two are far apart where the commit waits
+  // for a synchronous standby. What `xid` has altered is waited for, a few seconds; then throws
+  // Error{kTransient}.
+  TableSchemaPtr schema_of(const RelationMessage& relation, std::uint32_t xid);
 
   // Whether to ask for binary values: wanted, and every captured column has a form of it that all
   // parties can read.
@@ -119,6 +123,7 @@ class Session {
   auto ask_briefly(Ask ask);
   CatalogShapes read_shapes(pq::Connection& connection);
   void drop_slot();
+  void wait_until_visible(std::uint32_t xid);
   Findings check_server();
   Findings check_replication(const std::vector<SinkStand>& sinks);
   Findings check_tables(const std::vector<SinkStand>& sinks);

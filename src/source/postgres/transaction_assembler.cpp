@@ -91,6 +91,7 @@ void TransactionAssembler::add(const BeginMessage& begin) {
   current_ = std::make_unique<Transaction>(std::to_string(begin.xid),
                                            LSN::from_postgres(begin.commit_lsn), clock_.wall_now());
   current_->set_commit_time(begin.commit_time);
+  xid_ = begin.xid;
   handed_over_ = false;
   foreign_ = false;
 }
@@ -200,7 +201,7 @@ const TableSchemaPtr& TransactionAssembler::schema_of(std::uint32_t oid) {
   }
   Relation& relation = found->second;
   if (!relation.looked_up) {
-    TableSchemaPtr schema = lookup_(relation.raw);  // may throw: then it is asked again
+    TableSchemaPtr schema = lookup_(relation.raw, xid_);  // may throw: then it is asked again
     const bool unchanged = relation.schema && schema && *relation.schema == *schema;
     if (!unchanged) {
       relation.schema = std::move(schema);

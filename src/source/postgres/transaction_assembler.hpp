@@ -21,8 +21,8 @@ namespace headgate::source::postgres {
 class TransactionAssembler {
  public:
   // Turns a Relation message into a schema; null when the table is not captured. Asked when the
-  // first row of a new description comes.
-  using SchemaLookup = std::function<TableSchemaPtr(const RelationMessage&)>;
+  // first row of a new description comes, with the id of the transaction that the row is of.
+  using SchemaLookup = std::function<TableSchemaPtr(const RelationMessage&, std::uint32_t xid)>;
 
   // `local_changes_only`: transactions with an origin count as empty.
   TransactionAssembler(SchemaLookup lookup, const Clock& clock, std::size_t portion_bytes,
@@ -80,6 +80,7 @@ class TransactionAssembler {
   History history_;
   std::unordered_map<std::uint32_t, Relation> relations_;
   std::unique_ptr<Transaction> current_;
+  std::uint32_t xid_ = 0;     // of current_
   bool foreign_ = false;      // current_ has an origin, and such are left out
   bool handed_over_ = false;  // an earlier portion of current_ is with the caller already
   std::uint64_t last_end_lsn_ = 0;
