@@ -15,7 +15,7 @@
 #include "pipeline/table_filter.hpp"
 #include "sink/sqlite/table_shape.hpp"
 #include "source/postgres/catalog.hpp"
-#include "source/postgres/publications.hpp"
+#include "source/postgres/publication_catalog.hpp"
 #include "source/postgres/selection.hpp"
 
 namespace headgate {
@@ -40,16 +40,14 @@ std::vector<CapturedTable> captured_tables(const source::postgres::Options& sour
   const source::postgres::Selection selection =
       source::postgres::select_tables(source::postgres::list_tables(connection, source.publication),
                                       TableFilter(source.tables), source.keyless, said_already);
-  const std::vector<source::postgres::PublishedTable> published =
-      source::postgres::published_tables(connection, source.publication);
+  const source::postgres::Publications publications =
+      source::postgres::read_publications(connection, source.publication);
   std::vector<CapturedTable> tables;
   for (const source::postgres::CatalogTable* table : selection.all()) {
-    const auto found = std::find_if(published.begin(), published.end(),
-                                    [&](const auto& entry) { return entry.oid == table->oid; });
+    const source::postgres::PublishedTable* found = publications.find(table->oid);
     CapturedTable captured{table->name, {}};
     for (const source::postgres::ColumnDescription& column : source::postgres::published_columns(
-             connection, *table,
-             found == published.end() ? std::vector<std::string>{} : found->columns)) {
+             connection, *table, found == nullptr ? std::vector<std::string>{} : found->columns)) {
       captured.columns.push_back(column.name);
     }
     tables.push_back(std::move(captured));

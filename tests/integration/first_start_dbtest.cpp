@@ -10,6 +10,7 @@
 #include <string>
 
 #include <catch2/catch.hpp>
+#include <fmt/format.h>
 
 #include "demo/pg_session.hpp"
 #include "demo/throwaway_cluster.hpp"
@@ -25,6 +26,14 @@ namespace {
 
 bool says(const std::string& log, const std::string& words) {
   return log.find(words) != std::string::npos;
+}
+
+std::size_t count_of(const std::string& log, const std::string& words) {
+  std::size_t count = 0;
+  for (std::size_t at = log.find(words); at != std::string::npos; at = log.find(words, at + 1)) {
+    ++count;
+  }
+  return count;
 }
 
 // One source with table public.items of one row, and a SQLite sink.
@@ -164,6 +173,46 @@ TEST_CASE("tables that are created later stop no restart, whatever they look lik
   }
   daemon.wait_until("the others are copied", 30s,
                     [&] { return says(daemon.log(), "copy read tables=2"); });
+  CHECK(daemon.terminate().ok());
+}
+
+// How soon the first change arrives is mostly how much is asked before. The bounds have some room;
+// what they refuse is a statement for each table, or a session for each question.
+TEST_CASE("a start asks the source few things, through two sessions, however many tables it has") {
+  constexpr std::size_t kStatementsMax = 35;
+  Source source;
+  std::string tables;
+  for (int i = 0; i < 40; ++i) {
+    tables += fmt::format("CREATE TABLE public.t{} (id integer PRIMARY KEY, t text);", i);
+  }
+  source.execute(tables);
+  source.execute("CREATE DATABASE report");
+  source.config.sinks = {postgres_sink("report", source.cluster.conninfo("report"))};
+  Daemon daemon(source.folder, source.config);
+  daemon.start();
+  daemon.wait_ready();
+  CHECK(daemon.terminate().ok());
+  for (const char* sql : {"ALTER DATABASE postgres SET log_statement = 'all'",
+                          "ALTER SYSTEM SET log_connections = on",
+                          "ALTER SYSTEM SET log_replication_commands = on"}) {
+    source.execute(sql);
+  }
+  source.ask("SELECT pg_reload_conf()");
+
+  const std::size_t before = read_file(source.cluster.log_path()).size();
+  daemon.start();
+  std::string log;
+  daemon.wait_until("the stream to begin", 30s, [&] {
+    log = read_file(source.cluster.log_path()).substr(before);
+    return says(log, "command: START_REPLICATION");
+  });
+  log.resize(log.find("command: START_REPLICATION"));
+  INFO(log);
+  CHECK(count_of(log, "LOG:  statement: ") + count_of(log, "LOG:  execute ") +
+            count_of(log, "replication command: ") <=
+        kStatementsMax);
+  CHECK(count_of(log, "connection authorized: ") - count_of(log, "database=report") == 2);
+  daemon.wait_ready();
   CHECK(daemon.terminate().ok());
 }
 

@@ -312,13 +312,15 @@ std::string database_identity(Connection& connection) {
   if (!allowed.boolean(0, 0)) {
     return {};
   }
-  return connection
-      .exec(
-          "SELECT 'postgres:' || system_identifier || ':' || (SELECT oid FROM "
-          "pg_catalog.pg_database WHERE datname = current_database()) "
-          "FROM pg_catalog.pg_control_system()",
-          "identify the database")
-      .text(0, 0);
+  const Result row = connection.exec(
+      "SELECT system_identifier, (SELECT oid FROM pg_catalog.pg_database "
+      "WHERE datname = current_database()) FROM pg_catalog.pg_control_system()",
+      "identify the database");
+  return database_place(row.value(0, 0), row.value(0, 1));
+}
+
+std::string database_place(std::string_view system_id, std::string_view database_oid) {
+  return fmt::format("postgres:{}:{}", system_id, database_oid);
 }
 
 std::string quote_identifier(std::string_view name) {

@@ -164,6 +164,8 @@ class Connection {
 // Which database of which system `connection` is connected to: equal for two connections exactly
 // when they lead to the same one. Empty where the user may not ask.
 std::string database_identity(Connection& connection);
+// The same where both are known already.
+std::string database_place(std::string_view system_id, std::string_view database_oid);
 
 // `name` in double quotes, for places where no connection is at hand. Correct for every server
 // encoding that is a superset of ASCII, as client_encoding UTF8 is.

@@ -63,17 +63,16 @@ pq::ConnectOptions PostgresSink::connect_options() const {
 SinkPosition PostgresSink::connect() {
   disconnect();
   connection_ = std::make_unique<pq::Connection>(connect_options());
+  // Pinned: a reload of the server's settings must not make commits asynchronous behind our back.
   const pq::Result state = connection_->exec(
-      "SELECT current_setting('synchronous_commit'), pg_is_in_recovery(), pg_backend_pid()",
+      "SELECT set_config('synchronous_commit', current_setting('synchronous_commit'), false), "
+      "pg_is_in_recovery(), pg_backend_pid()",
       "look at the server");
   if (state.boolean(0, 1)) {
     throw Error{ErrorKind::kTransient, connection_->role() + ": the server is a standby",
                 "point dsn to the primary (target_session_attrs=read-write)"};
   }
   commits_are_durable_ = state.value(0, 0) != "off";
-  // Pinned: a reload of the server's settings must not make commits asynchronous behind our back.
-  connection_->exec("SELECT set_config('synchronous_commit', $1, false)", {state.text(0, 0)},
-                    "set up the session");
   take_session_lock();
   locking_session_ = state.integer(0, 2);
   set_up_origin();

@@ -33,8 +33,8 @@ void BulkCopy::open(const StartPoint&) {
 }
 
 void BulkCopy::take_snapshot() {
-  ReplicationStream stream(session_.replication_options());
-  const CreatedSlot slot = stream.create_slot(
+  const std::unique_ptr<ReplicationStream> stream = session_.open_stream();
+  const CreatedSlot slot = stream->create_slot(
       // A number of its own each time: one that could not be removed yet is in nobody's way.
       fmt::format("{}_copy_{:08x}", session_.options().slot.substr(0, 40),
                   TraceId::make(clock_.wall_now()).random),

@@ -313,6 +313,10 @@ bool has_binary_text(const TableSchema& schema) {
   });
 }
 
+std::string oid_array(const std::vector<std::uint32_t>& oids) {
+  return number_array(oids, [](std::uint32_t oid) { return oid; });
+}
+
 std::string quoted(const TableName& name) {
   return pq::quote_identifier(name.schema) + "." + pq::quote_identifier(name.table);
 }

@@ -81,6 +81,9 @@ std::vector<ColumnDescription> published_columns(pq::Connection& connection,
 // True when every column's binary form can be printed again (core/value_text.hpp).
 bool has_binary_text(const TableSchema& schema);
 
+// An array literal, for a parameter.
+std::string oid_array(const std::vector<std::uint32_t>& oids);
+
 // `schema.table`, quoted.
 std::string quoted(const TableName& name);
 

@@ -19,7 +19,7 @@ ChunkReader::~ChunkReader() {
 
 void ChunkReader::request_point() {
   release_point();
-  asked_ = std::make_unique<ReplicationStream>(session_.replication_options());
+  asked_ = session_.open_stream();
   session_.require_history(asked_->identify());
   // A number of its own each time: one that could not be removed yet is in nobody's way.
   asked_->ask_for_slot(fmt::format("{}_copy_{:08x}", session_.options().slot.substr(0, 40),

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <set>
@@ -345,26 +346,32 @@ std::vector<const Attribute*> identify_columns(std::uint32_t oid,
 
 void look_at_tables(pq::Connection& connection, const std::vector<std::uint32_t>& oids,
                     SeenColumns& seen) {
-  std::string unseen = "{";
-  for (const std::uint32_t oid : oids) {
-    if (!seen.knows(oid)) {
-      unseen += (unseen.size() > 1 ? "," : "") + std::to_string(oid);
+  std::vector<std::uint32_t> unseen;
+  std::copy_if(oids.begin(), oids.end(), std::back_inserter(unseen),
+               [&](std::uint32_t oid) { return !seen.knows(oid); });
+  if (!unseen.empty()) {
+    const pq::Result rows = connection.exec(
+        "SELECT attrelid, attnum, attname, atttypid, atttypmod FROM pg_attribute "
+        "WHERE attrelid = ANY ($1::oid[]) AND attnum > 0 AND NOT attisdropped",
+        {oid_array(unseen)}, "look at the columns of the tables");
+    for (int row = 0; row < rows.rows(); ++row) {
+      ColumnDescription column;
+      column.name = rows.text(row, 2);
+      column.type_oid = static_cast<std::uint32_t>(rows.integer(row, 3));
+      column.type_modifier = static_cast<std::int32_t>(rows.integer(row, 4));
+      seen.remember(static_cast<std::uint32_t>(rows.integer(row, 0)),
+                    static_cast<std::uint32_t>(rows.integer(row, 1)), column);
     }
   }
-  if (unseen.size() == 1) {
-    return;
-  }
-  const pq::Result rows = connection.exec(
-      "SELECT attrelid, attnum, attname, atttypid, atttypmod FROM pg_attribute "
-      "WHERE attrelid = ANY ($1::oid[]) AND attnum > 0 AND NOT attisdropped",
-      {unseen + "}"}, "look at the columns of the tables");
-  for (int row = 0; row < rows.rows(); ++row) {
-    ColumnDescription column;
-    column.name = rows.text(row, 2);
-    column.type_oid = static_cast<std::uint32_t>(rows.integer(row, 3));
-    column.type_modifier = static_cast<std::int32_t>(rows.integer(row, 4));
-    seen.remember(static_cast<std::uint32_t>(rows.integer(row, 0)),
-                  static_cast<std::uint32_t>(rows.integer(row, 1)), column);
+  const pq::Result storages = connection.exec(
+      "SELECT c.oid, coalesce(pg_relation_filenode(c.oid), 0), coalesce(max(a.attnum), 0) "
+      "FROM pg_class c LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 "
+      "WHERE c.oid = ANY ($1::oid[]) GROUP BY c.oid",
+      {oid_array(oids)}, "look at the storages of the tables");
+  for (int row = 0; row < storages.rows(); ++row) {
+    seen.saw_storage(static_cast<std::uint32_t>(storages.integer(row, 0)),
+                     static_cast<std::uint32_t>(storages.integer(row, 1)),
+                     static_cast<std::uint32_t>(storages.integer(row, 2)));
   }
 }
 

@@ -95,7 +95,7 @@ std::vector<const Attribute*> identify_columns(std::uint32_t oid,
                                                const std::vector<Attribute>& attributes,
                                                SeenColumns& seen);
 
-// Looks at those of the tables that were not seen yet.
+// Looks at the columns of those of the tables that were not seen yet, and at the storages of all.
 void look_at_tables(pq::Connection& connection, const std::vector<std::uint32_t>& oids,
                     SeenColumns& seen);
 

@@ -52,7 +52,7 @@ LogicalCapturer::LogicalCapturer(Session& session, const Clock& clock, Logger lo
 
 void LogicalCapturer::open(const StartPoint& start) {
   stream_.reset();
-  auto stream = std::make_unique<ReplicationStream>(session_.replication_options());
+  std::unique_ptr<ReplicationStream> stream = session_.open_stream();
   const Position& resume = start.resume;
   const SystemIdentity server = stream->identify();
   session_.verify(server, resume);
@@ -61,13 +61,14 @@ void LogicalCapturer::open(const StartPoint& start) {
   replay_.reset();
   schema_watch_.reset();
 
-  session_.look_at_tables();
+  const Session::StreamContent content = session_.look_at_tables();
+  binary_ = content.binary;
 
   // Reading starts behind `resume` wherever the slot stands: the server skips what lies before.
   const std::uint64_t from = resume.lsn.to_postgres();
   backlog_end_ = server.flushed_lsn > from + kBacklog ? server.flushed_lsn : 0;
   streaming_ = backlog_end_ == 0 && can_stream();
-  stream->start(session_.options().slot, from, stream_options());
+  stream->start(session_.options().slot, from, stream_options(content.publications));
   stream_ = std::move(stream);
   handed_over_ = from;
   passed_ = from;
@@ -123,10 +124,9 @@ bool LogicalCapturer::can_stream() {
          !session_.options().spill_folder.empty() && !hides_origins;
 }
 
-std::string LogicalCapturer::stream_options() {
+std::string LogicalCapturer::stream_options(const std::vector<std::string>& publications) {
   std::string names;
-  for (const std::string& name :
-       publication_names(session_.catalog(), session_.options().publication)) {
+  for (const std::string& name : publications) {
     names += (names.empty() ? "" : ",") + pq::quote_identifier(name);
   }
   if (names.empty()) {
@@ -145,7 +145,6 @@ std::string LogicalCapturer::stream_options() {
   if (session_.options().local_changes_only && version >= 160000) {
     options += ", origin 'none'";
   }
-  binary_ = session_.wants_binary();
   if (binary_) {
     options += ", binary 'true'";
   }

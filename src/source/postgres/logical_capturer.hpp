@@ -47,7 +47,7 @@ class LogicalCapturer final : public Capturer {
   bool may_begin_again() const;
   void begin_again();
   bool can_stream();
-  std::string stream_options();
+  std::string stream_options(const std::vector<std::string>& publications);
   bool receive(CaptureResult& result);
   void take(std::string_view message, CaptureResult& result);
   void begin_replay(const StreamCommitMessage& commit, CaptureResult& result);

@@ -24,7 +24,8 @@ Capturer& PostgresSource::snapshot() {
 }
 
 std::string PostgresSource::place() {
-  return pq::database_identity(session_.catalog());
+  const auto history = parse_history(session_.history());
+  return history ? pq::database_place(history->system_id, history->database) : std::string{};
 }
 
 LSN PostgresSource::current_end() {

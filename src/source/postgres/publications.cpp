@@ -41,57 +41,6 @@ std::string create_statement(const pq::Connection& connection, const std::string
   return fmt::format("CREATE PUBLICATION {}{}{}", pq::quote_identifier(name), tables_clause, with);
 }
 
-struct Existing {
-  bool found = false;
-  bool inserts = false;
-  bool updates = false;
-  bool deletes = false;
-  bool truncates = false;  // PostgreSQL 10 publishes none, and has no such option
-  bool via_root = false;   // partitions are published as their root; 13 and later
-  bool all_tables = false;
-  bool owned = false;  // this user may alter it
-  std::string owner;
-};
-
-Existing find_publication(pq::Connection& connection, const std::string& name) {
-  const int version = connection.server_version();
-  const pq::Result rows =
-      connection.exec(fmt::format("SELECT pubinsert, pubupdate, pubdelete, {}, {}, puballtables, "
-                                  "pg_has_role(pubowner, 'USAGE'), pg_get_userbyid(pubowner) "
-                                  "FROM pg_publication WHERE pubname = $1",
-                                  version >= 110000 ? "pubtruncate" : "true",
-                                  version >= 130000 ? "pubviaroot" : "false"),
-                      {name}, "look up publication " + name);
-  if (rows.rows() == 0) {
-    return {};
-  }
-  return {true,
-          rows.boolean(0, 0),
-          rows.boolean(0, 1),
-          rows.boolean(0, 2),
-          rows.boolean(0, 3),
-          rows.boolean(0, 4),
-          rows.boolean(0, 5),
-          rows.boolean(0, 6),
-          rows.text(0, 7)};
-}
-
-// With each published table as c: a name that was read a moment ago may be another's by now.
-constexpr const char* kPublished =
-    "FROM pg_publication_tables t JOIN pg_namespace s ON s.nspname = t.schemaname "
-    "JOIN pg_class c ON c.relnamespace = s.oid AND c.relname = t.tablename";
-
-std::set<std::uint32_t> tables_of(pq::Connection& connection, const std::string& name) {
-  const pq::Result rows =
-      connection.exec(fmt::format("SELECT c.oid {} WHERE t.pubname = $1", kPublished), {name},
-                      "read publication " + name);
-  std::set<std::uint32_t> tables;
-  for (int row = 0; row < rows.rows(); ++row) {
-    tables.insert(static_cast<std::uint32_t>(rows.integer(row, 0)));
-  }
-  return tables;
-}
-
 Finding uncopied_table(const TableName& table, const std::string& publication) {
   return Finding::error(
       fmt::format(
@@ -137,20 +86,19 @@ void plan_creation(pq::Connection& connection, const std::string& name,
 }
 
 // Whether rows of this partitioned table come, or would come, under the names of its partitions.
-bool published_as_leaves(pq::Connection& connection, const Existing& existing,
+bool published_as_leaves(pq::Connection& connection, const Publication& existing,
                          const CatalogTable& table) {
   return table.partitioned && !existing.via_root && connection.server_version() >= 130000;
 }
 
 // Adds what one publication lacks for `wanted` to the plan.
-void plan_one(pq::Connection& connection, const std::string& name,
+void plan_one(pq::Connection& connection, const std::string& name, const Publication& existing,
               const std::vector<CatalogTable>& wanted, bool append,
               const std::optional<Following>& following, PublicationPlan& plan) {
   const bool creates_other = append && !plan.missing.empty();
   const auto refused = [&](const CatalogTable& table) {
     return following && (!following->copies_new_tables || following->known.contains(table.oid));
   };
-  const Existing existing = find_publication(connection, name);
   if (!existing.found) {
     if (append && wanted.empty() && (following || !creates_other)) {
       return;
@@ -182,10 +130,9 @@ void plan_one(pq::Connection& connection, const std::string& name,
                        alter + ";")
             .mended_by("source", {alter}));
   }
-  const std::set<std::uint32_t> present = tables_of(connection, name);
   bool leaves = false;
   for (const CatalogTable& table : wanted) {
-    if (present.contains(table.oid)) {
+    if (existing.holds(table.oid)) {
       continue;
     }
     if (published_as_leaves(connection, existing, table)) {
@@ -215,7 +162,7 @@ void plan_one(pq::Connection& connection, const std::string& name,
 }
 
 // Tables in whose published updates PostgreSQL finds no identity: it refuses the application's.
-Findings check_identities(pq::Connection& connection, const std::string& name) {
+Findings check_identities(pq::Connection& connection, const std::string& name, bool all_tables) {
   // What is published is named; the identity that counts is that of the partition that holds the
   // row.
   const int version = connection.server_version();
@@ -240,7 +187,6 @@ Findings check_identities(pq::Connection& connection, const std::string& name) {
           "  ELSE false END)) ORDER BY s.nspname, c.relname",
           version >= 180000 ? "t.attnames" : "NULL::name[]", partitions, unsent, unsent),
       {name}, "look for published tables without an identity");
-  const bool all_tables = find_publication(connection, name).all_tables;
   Findings findings;
   for (int row = 0; row < rows.rows(); ++row) {
     const TableName table{rows.text(row, 0), rows.text(row, 1)};
@@ -263,7 +209,7 @@ Findings check_identities(pq::Connection& connection, const std::string& name) {
 
 // Column lists and row filters (15 and later) that leave out, or ask for more than, the identity:
 // PostgreSQL refuses the application's updates of such a table, too.
-Findings check_lists_and_filters(pq::Connection& connection, const std::string& name) {
+Findings check_lists_and_filters(pq::Connection& connection, const std::string& first) {
   // The columns of a filter are read from its stored form: the catalog's dependencies do not tell
   // them from those of the list.
   const pq::Result rows = connection.exec(
@@ -272,19 +218,20 @@ Findings check_lists_and_filters(pq::Connection& connection, const std::string& 
       "r.prqual IS NOT NULL AND c.relreplident <> 'f' AND EXISTS (SELECT 1 FROM "
       "  regexp_matches(r.prqual::text, ':varattno ([0-9]+)', 'g') AS m (found) "
       "  WHERE NOT m.found[1]::int2 = ANY (coalesce(k.attnums, '{}'))), "
-      "pg_get_expr(r.prqual, r.prrelid), p.pubupdate OR p.pubdelete "
+      "pg_get_expr(r.prqual, r.prrelid), p.pubupdate OR p.pubdelete, p.pubname "
       "FROM pg_publication p JOIN pg_publication_rel r ON r.prpubid = p.oid "
       "JOIN pg_class c ON c.oid = r.prrelid JOIN pg_namespace s ON s.oid = c.relnamespace "
       "LEFT JOIN LATERAL (SELECT array_agg(a) AS attnums FROM pg_index i, "
       "  unnest(i.indkey::int2[]) AS a WHERE i.indrelid = c.oid AND CASE c.relreplident "
       "  WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary ELSE false END) AS k ON true "
-      "WHERE p.pubname = $1 AND (r.prattrs IS NOT NULL OR r.prqual IS NOT NULL) "
-      "ORDER BY s.nspname, c.relname",
-      {name}, "read column lists and row filters");
+      "WHERE p.pubname IN ($1, $2) AND (r.prattrs IS NOT NULL OR r.prqual IS NOT NULL) "
+      "ORDER BY p.pubname, s.nspname, c.relname",
+      {first, append_name(first)}, "read column lists and row filters");
   Findings findings;
   for (int row = 0; row < rows.rows(); ++row) {
     const TableName table{rows.text(row, 0), rows.text(row, 1)};
     const bool updates = rows.boolean(row, 5);
+    const std::string name = rows.text(row, 6);
     for (const auto& [column, what, mend] :
          {std::tuple{2, "the column list", "list every column of its replica identity, or none"},
           std::tuple{3, "the row filter",
@@ -308,29 +255,42 @@ Findings check_lists_and_filters(pq::Connection& connection, const std::string& 
   return findings;
 }
 
+// A table in both publications, with another column list in each.
+Findings check_same_lists(const Publications& publications) {
+  Findings findings;
+  for (const auto& [oid, table] : publications.append.tables) {
+    const auto other = publications.main.tables.find(oid);
+    if (other == publications.main.tables.end() || other->second.columns == table.columns) {
+      continue;
+    }
+    const std::string appended = append_name(publications.name);
+    const std::string drop = fmt::format("ALTER PUBLICATION {} DROP TABLE {}",
+                                         pq::quote_identifier(appended), quoted(table.name));
+    findings.push_back(
+        Finding::error(
+            fmt::format(
+                "source: publications {} and {} have different column lists for table {}: the "
+                "server cannot send it",
+                publications.name, appended, table.name.to_string()),
+            drop + ";")
+            .mended_by("source", {drop}));
+  }
+  return findings;
+}
+
 }  // namespace
 
-std::string append_name(const std::string& name) {
-  return name + "_append";
-}
-
-bool has_publication(pq::Connection& connection, const std::string& name) {
-  return find_publication(connection, name).found;
-}
-
-PublicationPlan plan_publications(pq::Connection& connection, const std::string& name,
+PublicationPlan plan_publications(pq::Connection& connection, const Publications& existing,
                                   const Selection& selection,
                                   const std::optional<Following>& following) {
   PublicationPlan plan;
   std::vector<CatalogTable> keyed = selection.keyed;
   std::vector<CatalogTable> appended = selection.appended;
-  const std::set<std::uint32_t> present = tables_of(connection, name);
   if (following) {
     // A key that came later: what was updated or deleted before is not in the sinks, so the table
     // goes on as it was.
-    const std::set<std::uint32_t> before = tables_of(connection, append_name(name));
     std::erase_if(keyed, [&](const CatalogTable& table) {
-      if (present.contains(table.oid) || !before.contains(table.oid)) {
+      if (existing.main.holds(table.oid) || !existing.append.holds(table.oid)) {
         return false;
       }
       plan.findings.push_back(Finding::warning(
@@ -341,39 +301,25 @@ PublicationPlan plan_publications(pq::Connection& connection, const std::string&
       return true;
     });
   }
-  plan_one(connection, name, keyed, false, following, plan);
+  plan_one(connection, existing.name, existing.main, keyed, false, following, plan);
 
   // A user's own publication may hold a keyless table already (FOR ALL TABLES, say).
-  std::erase_if(appended, [&](const CatalogTable& table) { return present.contains(table.oid); });
+  std::erase_if(appended,
+                [&](const CatalogTable& table) { return existing.main.holds(table.oid); });
   // Made with the first one even if nothing needs it yet: the log before a publication was made
   // cannot be decoded for it, so that one that came later would be of no use.
-  plan_one(connection, append_name(name), appended, true, following, plan);
+  plan_one(connection, append_name(existing.name), existing.append, appended, true, following,
+           plan);
   return plan;
 }
 
-Findings check_published(pq::Connection& connection, const std::string& name) {
-  Findings findings = check_identities(connection, name);
+Findings check_published(pq::Connection& connection, const Publications& publications) {
+  Findings findings = check_identities(connection, publications.name, publications.main.all_tables);
   if (connection.server_version() < 150000) {
     return findings;
   }
-  for (const std::string& each : {name, append_name(name)}) {
-    append(findings, check_lists_and_filters(connection, each));
-  }
-  const pq::Result twice = connection.exec(
-      "SELECT schemaname, tablename FROM pg_publication_tables WHERE pubname IN ($1, $2) "
-      "GROUP BY schemaname, tablename HAVING count(DISTINCT attnames) > 1",
-      {name, append_name(name)}, "compare the column lists");
-  for (int row = 0; row < twice.rows(); ++row) {
-    const TableName table{twice.text(row, 0), twice.text(row, 1)};
-    const std::string drop = fmt::format("ALTER PUBLICATION {} DROP TABLE {}",
-                                         pq::quote_identifier(append_name(name)), quoted(table));
-    findings.push_back(
-        Finding::error(fmt::format("source: publications {} and {} have different column lists "
-                                   "for table {}: the server cannot send it",
-                                   name, append_name(name), table.to_string()),
-                       drop + ";")
-            .mended_by("source", {drop}));
-  }
+  append(findings, check_lists_and_filters(connection, publications.name));
+  append(findings, check_same_lists(publications));
   return findings;
 }
 
@@ -394,49 +340,6 @@ void create_publications(pq::Connection& connection, const PublicationPlan& plan
       throw Error{error.kind(), error.what(), "have an owner of the tables run: " + statement.sql};
     }
   }
-}
-
-std::vector<std::string> publication_names(pq::Connection& connection, const std::string& name) {
-  std::vector<std::string> names;
-  for (const std::string& candidate : {name, append_name(name)}) {
-    if (find_publication(connection, candidate).found) {
-      names.push_back(candidate);
-    }
-  }
-  return names;
-}
-
-std::vector<PublishedTable> published_tables(pq::Connection& connection, const std::string& name) {
-  // Column lists and row filters came with 15.
-  const bool filters = connection.server_version() >= 150000;
-  const pq::Result rows = connection.exec(
-      fmt::format("SELECT DISTINCT ON (c.oid) c.oid, {} {} WHERE t.pubname IN ($1, $2) "
-                  "ORDER BY c.oid, t.pubname",
-                  filters ? "t.rowfilter" : "NULL", kPublished),
-      {name, append_name(name)}, "read the published tables");
-  std::vector<PublishedTable> tables;
-  for (int row = 0; row < rows.rows(); ++row) {
-    PublishedTable table;
-    table.oid = static_cast<std::uint32_t>(rows.integer(row, 0));
-    if (!rows.is_null(row, 1)) {
-      table.row_filter = rows.text(row, 1);
-    }
-    tables.push_back(std::move(table));
-  }
-  if (filters) {
-    const pq::Result columns = connection.exec(
-        fmt::format("SELECT c.oid, unnest(t.attnames) {} WHERE t.pubname IN ($1, $2)", kPublished),
-        {name, append_name(name)}, "read the published columns");
-    for (int row = 0; row < columns.rows(); ++row) {
-      const auto oid = static_cast<std::uint32_t>(columns.integer(row, 0));
-      const auto found = std::find_if(tables.begin(), tables.end(),
-                                      [&](const PublishedTable& t) { return t.oid == oid; });
-      if (found != tables.end()) {
-        found->columns.push_back(columns.text(row, 1));
-      }
-    }
-  }
-  return tables;
 }
 
 }  // namespace headgate::source::postgres

@@ -14,16 +14,10 @@
 
 #include "db/pq/connection.hpp"
 #include "pipeline/finding.hpp"
+#include "source/postgres/publication_catalog.hpp"
 #include "source/postgres/selection.hpp"
 
 namespace headgate::source::postgres {
-
-// A table as a publication publishes it.
-struct PublishedTable {
-  std::uint32_t oid = 0;
-  std::vector<std::string> columns;  // a column list; empty: all
-  std::string row_filter;            // SQL condition; empty: all rows
-};
 
 struct PublicationPlan {
   // To run, in order, when something is missing; each with what it is for.
@@ -36,8 +30,6 @@ struct PublicationPlan {
   Findings findings;
 };
 
-bool has_publication(pq::Connection& connection, const std::string& name);
-
 // Sinks hold a position.
 struct Following {
   // Tables that come now are published, and copied; else they are refused.
@@ -47,27 +39,18 @@ struct Following {
   std::set<std::uint32_t> known{};
 };
 
-// What has to be done so that `selection` is published under `name`. While `following`, a table
-// that is not published yet is a finding where it cannot be copied.
-PublicationPlan plan_publications(pq::Connection& connection, const std::string& name,
+// What `existing` lacks so that `selection` is published. While `following`, a table that is not
+// published yet is a finding where it cannot be copied.
+PublicationPlan plan_publications(pq::Connection& connection, const Publications& existing,
                                   const Selection& selection,
                                   const std::optional<Following>& following);
 
-// What the two publications of `name`, as they are, do to their tables that nobody can want: make
-// the application's own updates fail, or hold two column lists of one table. Names row filters.
-Findings check_published(pq::Connection& connection, const std::string& name);
+// What the two publications, as they are, do to their tables that nobody can want: make the
+// application's own updates fail, or hold two column lists of one table. Names row filters.
+Findings check_published(pq::Connection& connection, const Publications& publications);
 
 // Runs the statements of `plan`. Throws Error{kOperator} with the statement to be run by an owner
 // when this user may not.
 void create_publications(pq::Connection& connection, const PublicationPlan& plan);
-
-// The publication of the tables without a usable replica identity.
-std::string append_name(const std::string& name);
-
-// The names to ask pgoutput for: those of the two that exist.
-std::vector<std::string> publication_names(pq::Connection& connection, const std::string& name);
-
-// What the publications publish now, by table.
-std::vector<PublishedTable> published_tables(pq::Connection& connection, const std::string& name);
 
 }  // namespace headgate::source::postgres

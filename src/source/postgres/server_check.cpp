@@ -62,14 +62,20 @@ Finding standby_finding() {
                         ErrorKind::kTransient);
 }
 
-Finding check_wal_level(pq::Connection& connection) {
-  // Versions that have effective_wal_level switch logical decoding on with the first slot: there
-  // `replica` is enough.
-  const pq::Result settings = connection.exec(
-      "SELECT current_setting('wal_level'), current_setting('effective_wal_level', true)",
-      "ask for wal_level");
-  const std::string level = settings.text(0, 0);
-  const bool on_demand = !settings.is_null(0, 1);
+ServerFacts read_server(pq::Connection& connection) {
+  const pq::Result row = connection.exec(
+      "SELECT current_setting('server_version'), pg_is_in_recovery(), "
+      "current_setting('wal_level'), current_setting('effective_wal_level', true) IS NOT NULL, "
+      "getdatabaseencoding(), "
+      "(SELECT oid FROM pg_database WHERE datname = current_database())",
+      "look at the server");
+  return {row.text(0, 0),    row.boolean(0, 1), row.text(0, 2),
+          row.boolean(0, 3), row.text(0, 4),    row.text(0, 5)};
+}
+
+Finding check_wal_level(pq::Connection& connection, const ServerFacts& server) {
+  const std::string& level = server.wal_level;
+  const bool on_demand = server.decodes_on_demand;  // there `replica` is enough
   if (level == "logical" || (on_demand && level == "replica")) {
     return Finding::ok("source: wal_level is " + level);
   }
@@ -166,17 +172,15 @@ std::string add_table_fix(int server_version) {
                                                 : fmt::format("{}.{}", line->first, line->second);
 }
 
-Findings check_database_and_version(pq::Connection& connection) {
+Findings check_database_and_version(int server_version, const ServerFacts& server) {
   Findings findings;
-  const std::string encoding =
-      connection.exec("SELECT getdatabaseencoding()", "ask for the encoding").text(0, 0);
-  if (encoding == "SQL_ASCII") {
+  if (server.encoding == "SQL_ASCII") {
     findings.push_back(Finding::warning(
         "source: the database's encoding is SQL_ASCII: a text that is not UTF-8 stops the pipeline",
         "move the data to a database with ENCODING 'UTF8' (pg_dump --encoding=…, createdb "
         "--encoding=UTF8 --template=template0)"));
   }
-  if (const std::string fix = add_table_fix(connection.server_version()); !fix.empty()) {
+  if (const std::string fix = add_table_fix(server_version); !fix.empty()) {
     findings.push_back(Finding::warning(
         "source: this version can leave rows of a table unpublished that is added to a publication "
         "while transactions write to it",

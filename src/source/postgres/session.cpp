@@ -10,7 +10,6 @@
 #include <fmt/format.h>
 
 #include "source/postgres/catalog.hpp"
-#include "source/postgres/server_check.hpp"
 #include "source/postgres/table_check.hpp"
 
 namespace headgate::source::postgres {
@@ -22,24 +21,16 @@ constexpr Duration kSlotPatience = std::chrono::seconds(30);
 // No longer, since the stream stands still meanwhile.
 constexpr Duration kVisiblePatience = std::chrono::seconds(5);
 
-bool empty(const PublicationPlan& plan) {
-  return plan.missing.empty();
-}
-
 // Changes of a partition come as those of its table where the publication holds that, too; of such
 // a one, and of the partitions of a table that is published by them, nothing would be mirrored, and
 // nobody would know.
-Findings unpublished(const Selection& selection, const std::vector<PublishedTable>& published,
-                     const std::string& publication) {
+Findings unpublished(const Selection& selection, const Publications& publications) {
   Findings findings;
   for (const CatalogTable* table : selection.all()) {
-    const bool found =
-        std::any_of(published.begin(), published.end(),
-                    [&](const PublishedTable& entry) { return entry.oid == table->oid; });
-    if (!found) {
+    if (publications.find(table->oid) == nullptr) {
       findings.push_back(Finding::error(
           fmt::format("source: publication {} does not send the changes of table {} as such",
-                      publication, table->name.to_string()),
+                      publications.name, table->name.to_string()),
           "of a partitioned table, it sends those of the root with publish_via_partition_root = "
           "true, and those of the partitions without: name in `tables` what it sends"));
     }
@@ -57,7 +48,7 @@ Findings published_findings(const PublicationPlan& plan) {
 }
 
 // The partitioned tables of which some published table is a partition, however deep.
-std::set<std::uint32_t> ancestors_of(const std::vector<PublishedTable>& published,
+std::set<std::uint32_t> ancestors_of(const Publications& publications,
                                      const std::vector<CatalogTable>& tables) {
   std::map<std::uint32_t, std::uint32_t> parents;
   for (const CatalogTable& table : tables) {
@@ -65,9 +56,7 @@ std::set<std::uint32_t> ancestors_of(const std::vector<PublishedTable>& publishe
   }
   std::set<std::uint32_t> ancestors;
   for (const CatalogTable& table : tables) {
-    const bool is_published =
-        std::any_of(published.begin(), published.end(),
-                    [&](const PublishedTable& entry) { return entry.oid == table.oid; });
+    const bool is_published = publications.find(table.oid) != nullptr;
     for (auto next = parents.find(table.partition_of); is_published && next != parents.end();
          next = parents.find(next->second)) {
       ancestors.insert(next->first);
@@ -94,6 +83,7 @@ pq::Connection& Session::catalog() {
     // Whoever waits for a lock makes others wait behind it.
     connect.settings.emplace_back("lock_timeout", "10s");
     catalog_ = std::make_unique<pq::Connection>(connect);
+    database_.clear();
   }
   return *catalog_;
 }
@@ -110,47 +100,46 @@ pq::ConnectOptions Session::replication_options() const {
   return connect;
 }
 
-// What makes every further question pointless.
-Findings Session::check_server() {
+// Nothing where every further question is pointless; the findings say why.
+std::optional<ServerFacts> Session::look_at_server(Findings& findings) {
   pq::Connection& connection = catalog();
   if (connection.server_version() < 100000) {
-    return {Finding::error("source: the server is older than PostgreSQL 10",
-                           "upgrade it: older servers have no logical replication")};
+    findings.push_back(Finding::error("source: the server is older than PostgreSQL 10",
+                                      "upgrade it: older servers have no logical replication"));
+    return std::nullopt;
   }
-  const pq::Result server =
-      connection.exec("SELECT current_setting('server_version'), pg_is_in_recovery()",
-                      "read the server's settings");
-  Findings findings{Finding::ok("source: PostgreSQL " + server.text(0, 0))};
-  if (server.boolean(0, 1)) {
+  ServerFacts server = read_server(connection);
+  database_ = server.database;
+  findings.push_back(Finding::ok("source: PostgreSQL " + server.version));
+  if (server.in_recovery) {
     findings.push_back(standby_finding());
+    return std::nullopt;
   }
-  return findings;
+  return server;
 }
 
 // The tables to select from. While sinks follow the stream, a table that only a pattern matches and
 // that no publication holds is new: it is not mirrored, and nothing about it may stop the pipeline.
-std::vector<CatalogTable> Session::candidates(bool following, Findings& findings) {
-  const std::vector<CatalogTable> all = list_tables(catalog(), options_.publication);
+std::vector<CatalogTable> Session::candidates(const std::vector<CatalogTable>& all,
+                                              const Publications& publications, bool following,
+                                              Findings& findings) {
   // Partitions come and go with their table.
   std::vector<CatalogTable> tables = without_covered_partitions(all, filter_);
   if (!following) {
     return tables;
   }
-  const std::vector<PublishedTable> published = published_tables(catalog(), options_.publication);
   const std::vector<TableName> named = filter_.named();
-  const std::set<std::uint32_t> of_published = ancestors_of(published, all);
+  const std::set<std::uint32_t> of_published = ancestors_of(publications, all);
   std::erase_if(tables, [&](const CatalogTable& table) {
     const bool is_published =
-        of_published.contains(table.oid) ||
-        std::any_of(published.begin(), published.end(),
-                    [&](const PublishedTable& entry) { return entry.oid == table.oid; });
+        of_published.contains(table.oid) || publications.find(table.oid) != nullptr;
     if (is_published || !filter_.matches(table.name)) {
       return false;
     }
     if (std::find(named.begin(), named.end(), table.name) != named.end()) {
       return false;
     }
-    const std::string obstacle = why_not_captured(table);
+    const std::string obstacle = why_not_captured(table, publications);
     if (obstacle.empty()) {
       return false;
     }
@@ -166,7 +155,7 @@ std::vector<CatalogTable> Session::candidates(bool following, Findings& findings
 
 // A table that somebody made just now must not stop a pipeline that runs. Empty: nothing forbids
 // it.
-std::string Session::why_not_captured(const CatalogTable& table) {
+std::string Session::why_not_captured(const CatalogTable& table, const Publications& publications) {
   if (!options_.copy_new_tables) {
     return "it is not in publication " + options_.publication;
   }
@@ -181,7 +170,7 @@ std::string Session::why_not_captured(const CatalogTable& table) {
     return error->what;
   }
   const bool needs_append = !alone.appended.empty();
-  return needs_append && !has_publication(catalog(), append_name(options_.publication))
+  return needs_append && !publications.append.found
              ? "it has no usable key, and publication " + append_name(options_.publication) +
                    " does not exist"
              : std::string{};
@@ -201,36 +190,42 @@ std::optional<Following> Session::following(const std::vector<SinkStand>& sinks)
 }
 
 Findings Session::check(const std::vector<SinkStand>& sinks) {
-  Findings findings = check_server();
-  if (any_error(findings)) {
-    return findings;
+  return examine(sinks).findings;
+}
+
+Session::Examination Session::examine(const std::vector<SinkStand>& sinks) {
+  Examination seen;
+  const auto server = look_at_server(seen.findings);
+  if (!server) {
+    return seen;
   }
-  findings.push_back(check_wal_level(catalog()));
-  append(findings, check_database_and_version(catalog()));
-  append(findings, check_replication(sinks));
-  append(findings, check_tables(sinks));
-  return findings;
+  seen.findings.push_back(check_wal_level(catalog(), *server));
+  append(seen.findings, check_database_and_version(catalog().server_version(), *server));
+  append(seen.findings, check_replication(sinks, seen));
+  append(seen.findings, check_tables(sinks, seen));
+  return seen;
 }
 
 // What a session that replicates is needed for: history and slot.
-Findings Session::check_replication(const std::vector<SinkStand>& sinks) {
+Findings Session::check_replication(const std::vector<SinkStand>& sinks, Examination& seen) {
   pq::Connection& connection = catalog();
-  std::optional<ReplicationStream> stream;
   try {
-    stream.emplace(replication_options());
+    seen.stream = std::make_unique<ReplicationStream>(replication_options());
   } catch (const Error& error) {
     return {replication_refused(connection, error)};
   }
+  ReplicationStream* stream = seen.stream.get();
   Findings findings{Finding::ok("source: this user may replicate")};
   const SystemIdentity identity = stream->identify();
   if (identity.in_recovery) {
     return {standby_finding()};  // another server than the catalog's, or one that went back
   }
   const ServerHistory now = read_history(identity);
-  checked_history_ = now.to_history();
+  seen.history = now.to_history();
   append(findings, check_history(*stream, now, sinks));
 
   const auto slot = find_slot(connection, options_.slot);
+  seen.has_slot = slot.has_value();
   const Findings trouble =
       check_slot(slot, options_.slot, identity.database, identity.flushed_lsn, sinks);
   append(findings, trouble);
@@ -266,18 +261,22 @@ Findings Session::check_replication(const std::vector<SinkStand>& sinks) {
   return findings;
 }
 
-Findings Session::check_tables(const std::vector<SinkStand>& sinks) {
+Findings Session::check_tables(const std::vector<SinkStand>& sinks, Examination& seen) {
   Findings findings;
   pq::Connection& connection = catalog();
   const bool is_following = !sinks.empty();
-  const Selection selection =
-      select_tables(candidates(is_following, findings), filter_, options_.keyless, findings);
-  append(findings, check_rights(connection, selection,
+  // In this order: one that is made and published in between is not selected yet, instead of being
+  // added to its publication a second time.
+  const std::vector<CatalogTable> all = list_tables(connection, options_.publication);
+  seen.publications = read_publications(connection, options_.publication);
+  seen.selection = select_tables(candidates(all, seen.publications, is_following, findings),
+                                 filter_, options_.keyless, findings);
+  append(findings, check_rights(connection, seen.selection,
                                 (!is_following || options_.copy_new_tables) && options_.copy_rows));
-  append(findings, check_keyless(connection, selection));
-  append(findings, published_findings(plan_publications(connection, options_.publication, selection,
-                                                        following(sinks))));
-  append(findings, check_published(connection, options_.publication));
+  append(findings, check_keyless(connection, seen.selection));
+  seen.plan = plan_publications(connection, seen.publications, seen.selection, following(sinks));
+  append(findings, published_findings(seen.plan));
+  append(findings, check_published(connection, seen.publications));
   return findings;
 }
 
@@ -291,48 +290,55 @@ void Session::log_warnings(const Findings& findings) {
 }
 
 History Session::prepare(const std::vector<SinkStand>& sinks) {
-  const Findings findings = check(sinks);
-  log_warnings(findings);
-  require(findings);
-  // Of several sinks the one counts that stands where the stream goes on.
-  std::vector<SinkStand> oldest_first = sinks;
-  std::sort(oldest_first.begin(), oldest_first.end(),
-            [](const SinkStand& a, const SinkStand& b) { return a.position.lsn < b.position.lsn; });
-  for (const SinkStand& stand : oldest_first) {
-    for (const TableRecord& table : stand.tables) {
-      seen_.recall(table.source);
-    }
-  }
-
-  pq::Connection& connection = catalog();
-  Findings known;  // from check()
-  const Selection selection =
-      select_tables(candidates(!sinks.empty(), known), filter_, options_.keyless, known);
-  const PublicationPlan plan =
-      plan_publications(connection, options_.publication, selection, following(sinks));
-  if (!empty(plan)) {
-    create_publications(connection, plan);
-    log_->info("publication ready name={} tables={} append_only={}", options_.publication,
-               selection.keyed.size(), selection.appended.size());
-  }
-
-  require(unpublished(selection, published_tables(connection, options_.publication),
-                      options_.publication));
-
-  ReplicationStream stream(replication_options());
-  history_ = read_history(stream.identify()).to_history();
-  if (history_ != checked_history_) {
-    throw Error{ErrorKind::kTransient,
-                "source: the server has become another one while it was "
-                "looked at"};
-  }
-  if (!find_slot(connection, options_.slot)) {
-    const CreatedSlot slot = create_slot(stream);
+  stream_.reset();
+  Examination seen = examine(sinks);
+  log_warnings(seen.findings);
+  require(seen.findings);
+  recall_tables(sinks);
+  publish(seen);
+  // The server that answered was writing, and a timeline ends for one that writes only when it
+  // stops, and with it this session.
+  history_ = seen.history;
+  if (!seen.has_slot && !find_slot(catalog(), options_.slot)) {
+    const CreatedSlot slot = create_slot(*seen.stream);
     created_slot_ = true;
     log_->info("replication slot created name={} lsn={}", options_.slot,
                LSN::from_postgres(slot.consistent_point).to_string());
   }
+  stream_ = std::move(seen.stream);
   return history_;
+}
+
+// Of several sinks the one counts that stands where the stream goes on.
+void Session::recall_tables(std::vector<SinkStand> sinks) {
+  std::sort(sinks.begin(), sinks.end(),
+            [](const SinkStand& a, const SinkStand& b) { return a.position.lsn < b.position.lsn; });
+  for (const SinkStand& stand : sinks) {
+    for (const TableRecord& table : stand.tables) {
+      seen_.recall(table.source);
+    }
+  }
+}
+
+// Makes the publications what was planned, and sees that they are.
+void Session::publish(Examination& seen) {
+  if (!seen.plan.missing.empty()) {
+    create_publications(catalog(), seen.plan);
+    log_->info("publication ready name={} tables={} append_only={}", options_.publication,
+               seen.selection.keyed.size(), seen.selection.appended.size());
+    seen.publications = read_publications(catalog(), options_.publication);
+  }
+  require(unpublished(seen.selection, seen.publications));
+  captured_.clear();
+  for (const CatalogTable* table : seen.selection.all()) {
+    TableSchema& captured = captured_.emplace_back();
+    captured.name = table->name;
+    captured.source_id = table->oid;
+  }
+}
+
+std::unique_ptr<ReplicationStream> Session::open_stream() {
+  return stream_ ? std::move(stream_) : std::make_unique<ReplicationStream>(replication_options());
 }
 
 CreatedSlot Session::create_slot(ReplicationStream& stream) {
@@ -352,6 +358,7 @@ CreatedSlot Session::create_slot(ReplicationStream& stream) {
 }
 
 void Session::give_up() noexcept {
+  stream_.reset();
   if (!created_slot_) {
     return;
   }
@@ -415,12 +422,14 @@ void Session::require_history(const SystemIdentity& identity) {
 }
 
 ServerHistory Session::read_history(const SystemIdentity& identity) {
-  const std::string database =
-      catalog()
-          .exec("SELECT oid FROM pg_database WHERE datname = current_database()",
-                "identify the database")
-          .text(0, 0);
-  return {identity.system_id, identity.timeline, database};
+  pq::Connection& connection = catalog();  // a new one may be to another database
+  if (database_.empty()) {
+    database_ = connection
+                    .exec("SELECT oid FROM pg_database WHERE datname = current_database()",
+                          "identify the database")
+                    .text(0, 0);
+  }
+  return {identity.system_id, identity.timeline, database_};
 }
 
 // LSNs of one history only have an order. A promoted standby begins a new timeline, which shares
@@ -470,16 +479,14 @@ std::vector<Session::CopyTable> Session::copy_tables(pq::Connection& connection,
   Findings findings;
   const Selection selection = select_tables(list_tables(connection, options_.publication), filter_,
                                             options_.keyless, findings);
-  const std::vector<PublishedTable> published = published_tables(connection, options_.publication);
+  const Publications publications = read_publications(connection, options_.publication);
   std::vector<CopyTable> copies;
   for (const CatalogTable* table : selection.all()) {
     if (only != nullptr && !only->contains(table->oid)) {
       continue;
     }
-    const auto found =
-        std::find_if(published.begin(), published.end(),
-                     [&](const PublishedTable& entry) { return entry.oid == table->oid; });
-    if (found == published.end()) {
+    const PublishedTable* found = publications.find(table->oid);
+    if (found == nullptr) {
       continue;  // its changes would never follow
     }
     CopyTable copy;
@@ -491,25 +498,6 @@ std::vector<Session::CopyTable> Session::copy_tables(pq::Connection& connection,
     copies.push_back(std::move(copy));
   }
   return copies;
-}
-
-std::vector<TableSchema> Session::captured_tables() {
-  Findings findings;
-  const Selection selection = select_tables(list_tables(catalog(), options_.publication), filter_,
-                                            options_.keyless, findings);
-  const std::vector<PublishedTable> published = published_tables(catalog(), options_.publication);
-  std::vector<TableSchema> tables;
-  for (const CatalogTable* table : selection.all()) {
-    const bool is_published =
-        std::any_of(published.begin(), published.end(),
-                    [&](const PublishedTable& entry) { return entry.oid == table->oid; });
-    if (is_published) {
-      TableSchema& captured = tables.emplace_back();
-      captured.name = table->name;
-      captured.source_id = table->oid;
-    }
-  }
-  return tables;
 }
 
 // Asked while the stream is read: neither a server that hangs nor somebody's lock on a table may
@@ -574,23 +562,27 @@ Session::CatalogShapes Session::read_shapes(pq::Connection& connection) {
   return shapes;
 }
 
-bool Session::wants_binary() {
-  if (!options_.binary || catalog().server_version() < 140000) {
-    return false;
-  }
-  const std::vector<CopyTable> tables = copy_tables(catalog());
-  return std::all_of(tables.begin(), tables.end(),
-                     [](const CopyTable& table) { return has_binary_text(*table.schema); });
-}
-
-void Session::look_at_tables() {
+Session::StreamContent Session::look_at_tables() {
+  pq::Connection& connection = catalog();
   std::vector<std::uint32_t> oids;
-  for (const CatalogTable& table : list_tables(catalog(), options_.publication)) {
+  std::vector<std::uint32_t> roots;
+  for (const CatalogTable& table : list_tables(connection, options_.publication)) {
     if (filter_.matches(table.name)) {
       oids.push_back(table.oid);
+      if (table.partitioned) {
+        roots.push_back(table.oid);
+      }
     }
   }
-  postgres::look_at_tables(catalog(), oids, seen_);
+  postgres::look_at_tables(connection, oids, seen_);
+  for (const std::uint32_t root : roots) {
+    read_attributes(connection, root, seen_);  // for the storages of its partitions
+  }
+  StreamContent content;
+  content.publications = publication_names(connection, options_.publication);
+  content.binary = options_.binary && connection.server_version() >= 140000 &&
+                   sends_binary_text(connection, options_.publication, oids);
+  return content;
 }
 
 // The server writes the commit record, waits for synchronous standbys, and only then takes the

@@ -21,6 +21,7 @@
 #include "source/postgres/publications.hpp"
 #include "source/postgres/replication_stream.hpp"
 #include "source/postgres/selection.hpp"
+#include "source/postgres/server_check.hpp"
 #include "source/postgres/slots.hpp"
 #include "source/postgres/timeline.hpp"
 
@@ -40,8 +41,9 @@ class Session {
   // most likely. Never waits.
   bool catalog_ended();
 
-  // What a walsender connection of ours needs.
-  pq::ConnectOptions replication_options() const;
+  // A walsender connection of ours: the one that prepare() has made for its questions, if nobody
+  // has taken it yet, else a new one. What was asked through it may be old by now.
+  std::unique_ptr<ReplicationStream> open_stream();
 
   // Checks server, tables, publication and slot without changing anything.
   Findings check(const std::vector<SinkStand>& sinks);
@@ -94,9 +96,16 @@ class Session {
   // copy_tables() of some tables, with the same limits.
   std::vector<CopyTable> describe_tables(const std::set<std::uint32_t>& oids);
 
-  // Remembers the columns that the tables have now, so that what is altered from here on can be
-  // told apart. Cheap when called again.
-  void look_at_tables();
+  // What a stream that begins now brings.
+  struct StreamContent {
+    std::vector<std::string> publications;  // those of ours that exist
+    // Whether to ask for binary values: wanted, and every captured column has a form of it that all
+    // parties can read.
+    bool binary = false;
+  };
+  // Also remembers the columns and storages that the tables have now, so that what is altered from
+  // here on can be told apart.
+  StreamContent look_at_tables();
 
   // The schema of a Relation message of transaction `xid`; null when the table is not captured.
   //
@@ -105,32 +114,46 @@ class Session {
   // Error{kTransient}.
   TableSchemaPtr schema_of(const RelationMessage& relation, std::uint32_t xid);
 
-  // Whether to ask for binary values: wanted, and every captured column has a form of it that all
-  // parties can read.
-  bool wants_binary();
-
   // A table with another column has appeared in the stream: text from the next connection on.
   void forbid_binary() { options_.binary = false; }
 
-  // Selected and published: names and OIDs.
-  std::vector<TableSchema> captured_tables();
+  // Selected and published when prepare() was done: names and OIDs.
+  const std::vector<TableSchema>& captured_tables() const { return captured_; }
 
   // What a sink in the same database may not write to.
   bool captures(const TableName& table) const { return filter_.matches(table); }
 
  private:
+  // What check() finds, and prepare() goes on with.
+  struct Examination {
+    Findings findings;
+    // Of the rest, what a finding stopped us from looking at is empty.
+    std::unique_ptr<ReplicationStream> stream;
+    History history;
+    bool has_slot = false;
+    Publications publications;
+    Selection selection;
+    PublicationPlan plan;
+  };
+
   template <typename Ask>
   auto ask_briefly(Ask ask);
   CatalogShapes read_shapes(pq::Connection& connection);
   void drop_slot();
   void wait_until_visible(std::uint32_t xid);
-  Findings check_server();
-  Findings check_replication(const std::vector<SinkStand>& sinks);
-  Findings check_tables(const std::vector<SinkStand>& sinks);
+  pq::ConnectOptions replication_options() const;
+  Examination examine(const std::vector<SinkStand>& sinks);
+  std::optional<ServerFacts> look_at_server(Findings& findings);
+  Findings check_replication(const std::vector<SinkStand>& sinks, Examination& seen);
+  Findings check_tables(const std::vector<SinkStand>& sinks, Examination& seen);
+  void recall_tables(std::vector<SinkStand> sinks);
+  void publish(Examination& seen);
   void log_warnings(const Findings& findings);
   CreatedSlot create_slot(ReplicationStream& stream);
-  std::vector<CatalogTable> candidates(bool following, Findings& findings);
-  std::string why_not_captured(const CatalogTable& table);
+  std::vector<CatalogTable> candidates(const std::vector<CatalogTable>& all,
+                                       const Publications& publications, bool following,
+                                       Findings& findings);
+  std::string why_not_captured(const CatalogTable& table, const Publications& publications);
   std::optional<Following> following(const std::vector<SinkStand>& sinks) const;
   Findings check_history(ReplicationStream& stream, const ServerHistory& now,
                          const std::vector<SinkStand>& sinks);
@@ -141,7 +164,9 @@ class Session {
   Logger log_;
   std::stop_source stop_;
   std::unique_ptr<pq::Connection> catalog_;
-  History checked_history_;  // by the last check()
+  std::string database_;                       // the OID of catalog_'s; empty: not asked yet
+  std::unique_ptr<ReplicationStream> stream_;  // of prepare(), until it is taken
+  std::vector<TableSchema> captured_;
   History history_;
   SeenColumns seen_;
   bool created_slot_ = false;
