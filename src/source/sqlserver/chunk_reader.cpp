@@ -4,7 +4,6 @@
 #include <array>
 #include <functional>
 #include <map>
-#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -19,9 +18,6 @@
 
 namespace headgate::source::sqlserver {
 namespace {
-
-// While a point is awaited, how often the server is asked.
-constexpr Duration kLook = std::chrono::milliseconds(100);
 
 // A chunk whose changes are too much for it is made smaller by this.
 constexpr std::size_t kShrink = 16;
@@ -69,133 +65,6 @@ ChunkReader::ChunkReader(Session& session, const Clock& clock, Logger log)
 
 ChunkReader::~ChunkReader() {
   close();
-}
-
-void ChunkReader::want(const std::vector<std::uint32_t>* tables) {
-  wanted_tables_.reset();
-  if (tables != nullptr) {
-    wanted_tables_ = *tables;
-  }
-}
-
-void ChunkReader::request_point() {
-  release_point();
-  const auto from = captured_to(session_.connection());
-  if (!from) {
-    throw Error{ErrorKind::kTransient, "source: the capture process has never run",
-                "start SQL Server Agent and the capture job"};
-  }
-  from_ = *from;
-  asked_ = true;
-  const Options& options = session_.options();
-  next_look_ = clock_.now() + (options.lock_tables ? Duration{} : options.commit_settles);
-}
-
-std::optional<Position> ChunkReader::point(TimePoint deadline) {
-  while (!point_ && asked_) {
-    if (const TimePoint look = std::min(next_look_, deadline); look > clock_.now()) {
-      std::this_thread::sleep_for(look - clock_.now());
-    }
-    if (clock_.now() < next_look_) {
-      break;
-    }
-    if (!fence_) {
-      pin();
-    }
-    next_look_ = clock_.now() + kLook;
-    if (const auto to = fence_->passed(session_.connection())) {
-      point_ = Position{*to, session_.history()};
-      tables_.clear();
-      asked_ = false;
-    }
-  }
-  return point_;
-}
-
-CopySource::Waiting ChunkReader::waiting() const {
-  return {false,
-          "the capture process has not read the log to where it asked for a copy point, and no "
-          "commit behind it is captured",
-          "see that the capture job runs and keeps up: headgate check"};
-}
-
-// With locks, writers stand still from take() to release(): nothing else is done meanwhile.
-void ChunkReader::pin() {
-  if (!view_) {
-    view_ = std::make_unique<CopyView>(session_);
-  }
-  view_->connect();
-  if (session_.options().lock_tables) {
-    const std::vector<TableLocks::Table> tables = tables_to_lock();
-    locks_.connect(session_.history());
-    try {
-      locks_.take(tables);
-      view_->begin();
-    } catch (...) {
-      locks_.release();
-      throw;
-    }
-    locks_.release();
-  } else {
-    view_->begin();
-  }
-  fence_ = ScanFence::set(view_->connection(), session_.connection());
-  view_->from = from_;
-  view_->savepoint = fence_->place();
-}
-
-std::vector<TableLocks::Table> ChunkReader::tables_to_lock() {
-  std::vector<TableLocks::Table> all;
-  for (const Reading& reading : session_.follow(from_)) {
-    const TableName& name = reading.instance.table;
-    all.push_back({reading.schema->source_id, quoted(name.schema) + "." + quoted(name.table)});
-  }
-  if (!wanted_tables_) {
-    return all;
-  }
-  std::vector<TableLocks::Table> wanted;
-  for (const std::uint32_t id : *wanted_tables_) {
-    const auto found = std::find_if(all.begin(), all.end(),
-                                    [&](const TableLocks::Table& table) { return table.id == id; });
-    if (found != all.end()) {
-      wanted.push_back(*found);
-    }
-  }
-  return wanted;
-}
-
-std::vector<CopyTable> ChunkReader::tables(const std::set<std::uint32_t>* only) {
-  const auto at = point_ ? point_->lsn : captured_to(session_.connection());
-  std::vector<CopyTable> list;
-  if (!at) {
-    return list;
-  }
-  for (Reading& reading : session_.follow(*at)) {
-    if (only == nullptr || only->contains(reading.schema->source_id)) {
-      list.push_back({reading.schema, 0, 0});
-      std::erase_if(tables_, [&](const Reading& known) {
-        return known.schema->source_id == reading.schema->source_id;
-      });
-      tables_.push_back(std::move(reading));
-    }
-  }
-  add_estimates(list);
-  return list;
-}
-
-void ChunkReader::add_estimates(std::vector<CopyTable>& tables) {
-  odbc::Statement rows(session_.connection(), "estimate the tables");
-  // Of the heap or the clustered index.
-  rows.execute(
-      "SELECT object_id, SUM(rows) FROM sys.partitions WHERE index_id IN (0, 1) GROUP BY "
-      "object_id");
-  while (rows.next()) {
-    for (CopyTable& table : tables) {
-      if (table.schema->source_id == rows.integer(0) && !rows.is_null(1)) {
-        table.rows_estimate = static_cast<std::uint64_t>(rows.integer(1));
-      }
-    }
-  }
 }
 
 std::string ChunkReader::table_name() const {
@@ -322,102 +191,6 @@ bool ChunkReader::begin_reading(const KeyRange& range) {
   }
   select(*view_, range);
   return true;
-}
-
-// A table without a key.
-bool ChunkReader::begin_whole() {
-  counts_.emplace(reading_->instance);
-  if (!count_changes() || (!counts_->empty() && !captured_exactly())) {
-    return false;
-  }
-  if (counts_->any_in_doubt()) {
-    if (!ask_earlier()) {
-      earlier_missed_ = true;  // the next point's view may ask ours
-      return false;
-    }
-    counting_earlier_ = true;
-    select(*earlier_, {});
-    return true;
-  }
-  if (!holds_changes(seen_to_)) {
-    return false;
-  }
-  select(*view_, {});
-  return true;
-}
-
-// What has changed since everything that the view is known to have.
-bool ChunkReader::count_changes() {
-  const Options& options = session_.options();
-  if (point_->lsn <= seen_to_) {
-    return true;
-  }
-  ChangeTableReader changes(pages_, reading_->instance, options.query_mode, seen_to_, point_->lsn,
-                            options.page_rows);
-  while (changes.peek() != nullptr) {
-    const ChangeRow change = changes.pop();
-    if (!counts_->add(change, change.key.commit_lsn <= view_->savepoint)) {
-      return refuse("it has no key, and its changes do not say all values of their rows",
-                    "give it a primary key, and a capture instance that knows it");
-    }
-    if (counts_->bytes() > options.gate_bytes_max / 4) {
-      return refuse("it has no key, and too many of its rows change for limits.memory",
-                    "give it a primary key, or raise limits.memory");
-    }
-  }
-  return true;
-}
-
-// Whether the earlier view tells what this one does not.
-bool ChunkReader::ask_earlier() {
-  const Options& options = session_.options();
-  const auto refuse_restless = [&] {
-    return refuse("it has no key, and rows of it that are like others change all the time",
-                  "give it a primary key, stop its writers for half a minute, or set "
-                  "snapshot.locking: brief");
-  };
-  if (!earlier_ || !earlier_->is_open()) {
-    return refuse("it has no key, and was changed while the copy point came",
-                  "nothing, unless that is said again and again");
-  }
-  // Its point was reached before ours was asked for, so its savepoint is not behind `seen_to_`, or
-  // nothing is between the two.
-  ChangeTableReader changes(pages_, reading_->instance, options.query_mode, earlier_->from,
-                            seen_to_, options.page_rows);
-  while (changes.peek() != nullptr) {
-    const ChangeRow change = changes.pop();
-    const bool told = counts_->add_earlier(change, change.key.commit_lsn <= earlier_->savepoint);
-    if (!told) {
-      return refuse_restless();
-    }
-  }
-  return counts_->earlier_tells() ? holds_changes(earlier_->from) : refuse_restless();
-}
-
-// Text of another code page may be changed by capturing it, and then it is no row of the table.
-bool ChunkReader::captured_exactly() {
-  odbc::Statement rows(session_.connection(), "compare collations");
-  rows.execute(fmt::format(
-      "SELECT COUNT(*) FROM sys.columns WHERE object_id = {} AND system_type_id IN (35, 167, 175) "
-      "AND collation_name <> CONVERT(nvarchar(128), DATABASEPROPERTYEX(DB_NAME(), 'Collation'))",
-      reading_->instance.source_table));
-  const bool exactly = rows.next() && rows.integer(0) == 0;
-  rows.drain();
-  return exactly || refuse("it has no key, and columns of another collation than the database",
-                           "give it a primary key, or stop its writers for half a minute");
-}
-
-// False while there are more rows.
-bool ChunkReader::count_earlier(TimePoint deadline) {
-  while (clock_.now() < deadline) {
-    if (!rows_->next()) {
-      rows_.reset();
-      counting_earlier_ = false;
-      return true;
-    }
-    counts_->count_earlier(fetch());
-  }
-  return false;
 }
 
 // What has changed in (from, to] among the rows of `range`. False where that does not tell what
@@ -557,18 +330,6 @@ CopySource::Read ChunkReader::read(Transaction& portion, std::size_t bytes_max,
   return {false, false};
 }
 
-// True at the end. There may be many equal rows, which were withheld.
-bool ChunkReader::add_counted(Transaction& portion, std::size_t bytes_max, TimePoint deadline) {
-  while (portion.memory_bytes() < bytes_max && clock_.now() < deadline) {
-    const RowCounts::Row* row = counts_->next();
-    if (row == nullptr) {
-      return true;
-    }
-    add(*row, portion);
-  }
-  return false;
-}
-
 void ChunkReader::end_reading(Transaction& portion) {
   rows_.reset();
   if (!patches_) {
@@ -618,35 +379,6 @@ void ChunkReader::add(RowPatches::Values values, Transaction& portion) const {
 
 std::optional<std::vector<std::string>> ChunkReader::next_cursor() const {
   return next_cursor_;
-}
-
-void ChunkReader::release_point() noexcept {
-  rows_.reset();
-  if (point_) {
-    earlier_.reset();
-    if (earlier_missed_) {
-      earlier_ = std::move(view_);
-    }
-    earlier_missed_ = false;
-  }
-  asked_ = false;
-  point_.reset();
-  fence_.reset();
-  tables_.clear();
-  reading_ = nullptr;
-  key_.reset();
-  patches_.reset();
-  counts_.reset();
-  if (view_) {
-    view_->end();
-  }
-}
-
-void ChunkReader::close() noexcept {
-  release_point();
-  view_.reset();
-  earlier_.reset();
-  locks_.close();
 }
 
 }  // namespace headgate::source::sqlserver

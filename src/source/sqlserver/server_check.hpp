@@ -29,7 +29,9 @@ Finding check_capture_is_on(odbc::Connection& connection, const ServerFacts& ser
 
 // SELECT on what stands beside the change tables, and on them where they are read directly; where
 // their functions are asked instead, what those want.
-Findings check_reading(odbc::Connection& connection, const ServerFacts& server, QueryMode mode);
+// Of instances of tables that `filter` leaves out nothing is asked.
+Findings check_reading(odbc::Connection& connection, const ServerFacts& server,
+                       const TableFilter& filter, QueryMode mode);
 
 // Every table that was named is there, under that name, and captured; those that a pattern matches
 // and nobody captures are warned of. REQUIRES: check_reading() found nothing.

@@ -79,7 +79,7 @@ bool Session::check_access(Findings& findings) {
   }
   time_ = ServerTime::find(server, facts, options_.time_zone);
   findings.push_back(check_time(server, time_, !options_.time_zone.empty()));
-  Findings refused = check_reading(server, facts, options_.query_mode);
+  Findings refused = check_reading(server, facts, filter_, options_.query_mode);
   const bool reads = refused.empty();
   append(findings, std::move(refused));
   return reads;
