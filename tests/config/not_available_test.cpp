@@ -127,6 +127,32 @@ TEST_CASE("how change tables are read is chosen for a SQL Server source") {
   });
 }
 
+TEST_CASE("names of a SQL Server's tables may have what it allows, 128 characters") {
+  const auto with_name = [](const std::string& name) {
+    std::string yaml = good_but("type: postgres\n  dsn: host=db1 dbname=shop user=headgate",
+                                "type: sqlserver\n  dsn: Driver=FreeTDS;Server=db1;PWD=x");
+    return yaml.replace(yaml.find("public.orders"), 13, name);
+  };
+  const std::string umlaut = "\u00e4";            // two bytes, one character
+  const std::string astral = "\xf0\x9f\x98\x80";  // four bytes, two of its characters
+  std::string umlauts;
+  std::string astrals;
+  for (int i = 0; i < 64; ++i) {
+    umlauts += umlaut + umlaut;
+    astrals += astral;
+  }
+  for (const std::string& name : {std::string(128, 'x'), umlauts, astrals}) {
+    CHECK(parse_config("c.yml", with_name("dbo." + name)).source.tables.front() == "dbo." + name);
+    const std::string longer = name + "y";
+    check_mistakes({{with_name("dbo." + longer),
+                     "c.yml:5: tables[0]: \"dbo." + longer +
+                         "\" has a name of more than 128 characters, which SQL Server does not "
+                         "have"}});
+  }
+  check_mistakes({{with_name("orders"), "c.yml:5: tables[0]: \"orders\" has no schema",
+                   "\"dbo.orders\", if that is where it is"}});
+}
+
 TEST_CASE("what only a SQL Server source has is read for it, and checked") {
   const std::string server = good_but("type: postgres\n  dsn: host=db1 dbname=shop user=headgate",
                                       "type: sqlserver\n  dsn: Driver=FreeTDS;Server=db1;PWD=x") +

@@ -324,6 +324,13 @@ std::string database_place(std::string_view system_id, std::string_view database
 }
 
 std::string quote_identifier(std::string_view name) {
+  constexpr std::size_t kBytesMax = 63;  // NAMEDATALEN - 1
+  if (name.size() > kBytesMax) {
+    throw Error{ErrorKind::kOperator,
+                fmt::format("PostgreSQL would cut a name of {} bytes to {}: {}", name.size(),
+                            kBytesMax, name),
+                "rename it at the source, or leave its table out of `tables`"};
+  }
   std::string quoted = "\"";
   for (const char c : name) {
     if (c == '"') {

@@ -169,6 +169,8 @@ std::string database_place(std::string_view system_id, std::string_view database
 
 // `name` in double quotes, for places where no connection is at hand. Correct for every server
 // encoding that is a superset of ASCII, as client_encoding UTF8 is.
+//
+// Throws Error{kOperator} for a name that the server would cut off: another may begin like it.
 std::string quote_identifier(std::string_view name);
 
 }  // namespace headgate::pq

@@ -27,6 +27,7 @@ void create_table(pq::Connection& connection, const SinkConfig& config) {
   }
   const std::string doing = "create table " + output.name.to_string();
   const std::string schema_name = pq::quote_identifier(output.name.schema);
+  const std::string table_name = quoted_table(output.name);
   const bool has_schema =
       connection
           .exec("SELECT to_regnamespace(quote_ident($1)) IS NOT NULL", {output.name.schema}, doing)
@@ -35,7 +36,7 @@ void create_table(pq::Connection& connection, const SinkConfig& config) {
     if (!has_schema) {
       connection.exec("CREATE SCHEMA " + schema_name, doing);
     }
-    connection.exec(fmt::format("CREATE TABLE {} ({})", quoted_table(output.name), columns), doing);
+    connection.exec(fmt::format("CREATE TABLE {} ({})", table_name, columns), doing);
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::kOperator) {
       throw;
@@ -46,7 +47,7 @@ void create_table(pq::Connection& connection, const SinkConfig& config) {
                                                        schema_name, connection.quoted_user());
     throw Error{error.kind(), error.what(),
                 fmt::format("{} or create the table yourself: CREATE TABLE {} ({});", grant,
-                            quoted_table(output.name), columns)};
+                            table_name, columns)};
   }
 }
 
