@@ -50,9 +50,9 @@ class Setup {
   void create(const std::string& name, const std::string& columns) {
     server.execute(fmt::format("CREATE TABLE dbo.{} ({})", name, columns));
     server.execute(
-        fmt::format("EXEC sys.sp_cdc_enable_table @source_schema = N'dbo', @source_name = N'{}', "
-                    "@role_name = NULL",
-                    name));
+        fmt::format("EXEC sys.sp_cdc_enable_table @source_schema = N'dbo', @source_name = N'{0}', "
+                    "@role_name = NULL, @capture_instance = N'{1}'",
+                    name, ("dbo_" + name).substr(0, 100)));
   }
   // A table of so many numbered rows.
   void fill(const std::string& name, int rows) {
@@ -165,6 +165,94 @@ TEST_CASE("of many tables, one that may not be read is named with the GRANT, and
   setup.server.execute(grant);
   setup.wait_for(daemon, "t2", 24);
   CHECK(daemon.terminate().ok());
+}
+
+// SQL Server's names may have 128 characters, PostgreSQL's 63 bytes.
+TEST_CASE(
+    "a name that PostgreSQL would cut stops the daemon with the remedy, and SQLite takes it") {
+  const std::string table(128, 't');
+  const std::string column(128, 'c');
+  Setup setup(GENERATE("mode: initial", "mode: never, existing: keep"));
+  demo::ThrowawayCluster cluster({{}, {}, false});
+  const bool of_column = GENERATE(false, true);
+  setup.create(of_column ? "short" : table,
+               "id int NOT NULL PRIMARY KEY, " + (of_column ? column : "n") + " int NULL");
+  setup.config.tables = {"dbo." + (of_column ? "short" : table)};
+  Daemon to_file(setup.folder, setup.config);
+  to_file.start();
+  to_file.wait_ready(60s);
+  setup.server.execute(
+      fmt::format("INSERT INTO dbo.{} VALUES (1, 2)", of_column ? "short" : table));
+  to_file.wait_until("the row is there", 30s, [&] {
+    return setup.mirrored(fmt::format("SELECT {} FROM {}", of_column ? column : "n",
+                                      of_column ? "short" : table)) == "2";
+  });
+  CHECK(to_file.terminate().ok());
+
+  setup.config.sinks = {postgres_sink("server", cluster.conninfo())};
+  Daemon to_server(setup.folder, setup.config, "to_server");
+  to_server.start();
+  CHECK(to_server.wait_exit().code == 77);
+  CHECK(count(to_server.log(), "PostgreSQL would cut a name of 128 bytes to 63: " +
+                                   (of_column ? column : table)) > 0);
+  CHECK(count(to_server.log(), "rename it at the source, or leave its table out of `tables`") > 0);
+  CHECK(demo::PgSession(cluster.conninfo())
+            .value("SELECT count(*) FROM pg_tables WHERE schemaname = 'dbo'") == "0");
+}
+
+TEST_CASE(
+    "with mode: never rows come when somebody asks for them, and after a restart all of them") {
+  Setup setup("mode: never, existing: keep, max_rate: 16KiB");
+  setup.fill("first", 200);
+  setup.fill("second", 20);
+  Daemon daemon(setup.folder, setup.config);
+  daemon.start();
+  daemon.wait_ready(60s);
+  CHECK(setup.mirrored("SELECT COUNT(*) FROM first") == "0");
+  setup.server.execute("INSERT INTO dbo.second VALUES (100, 'followed')");
+  setup.wait_for(daemon, "second", 1);
+
+  REQUIRE(daemon.command({"snapshot", "start", "dbo.first"}).ok());
+  setup.wait_for_chunk(daemon);
+  setup.server.execute("UPDATE dbo.first SET t = 'changed' WHERE id % 10 = 1");
+  daemon.kill9();
+  daemon.start();
+  setup.wait_for(daemon, "first", 200);
+  CHECK(count(daemon.log(), "copy goes on table=dbo.first") == 1);
+  CHECK(setup.mirrored("SELECT COUNT(*) FROM second") == "1");  // nobody has asked for its rows
+  daemon.wait_until("the changes are there", 30s, [&] {
+    return setup.mirrored("SELECT COUNT(*) FROM first WHERE t = 'changed'") == "20";
+  });
+  REQUIRE(daemon.command({"snapshot", "start"}).ok());
+  setup.wait_for(daemon, "second", 21);
+  daemon.wait_ready(60s);
+  setup.server.execute("DELETE FROM dbo.first WHERE id < 10");
+  setup.wait_for(daemon, "first", 190);
+  CHECK(daemon.terminate().ok());
+}
+
+// A new sink needs a position at once, while the rows of an older one's copy are under way.
+TEST_CASE(
+    "with mode: never a sink that comes later gets its position, and a copy goes on behind it") {
+  Setup setup("mode: never, existing: keep, max_rate: 16KiB");
+  setup.fill("first", 200);
+  Daemon daemon(setup.folder, setup.config);
+  daemon.start();
+  daemon.wait_ready(60s);
+  REQUIRE(daemon.command({"snapshot", "start"}).ok());
+  setup.wait_for_chunk(daemon);
+  daemon.kill9();
+  setup.config.sinks.push_back(sqlite_sink("other", setup.folder.path("other.db")));
+  Daemon both(setup.folder, setup.config, "both");
+  both.start();
+  setup.wait_for(both, "first", 200);
+  CHECK(count(both.log(), "copy goes on table=dbo.first") == 1);
+  setup.server.execute("INSERT INTO dbo.first VALUES (1000, 'new')");
+  setup.wait_for(both, "first", 201);
+  SqliteFile other(setup.folder.path("other.db"));
+  both.wait_until("the other sink follows", 30s,
+                  [&] { return other.value("SELECT t FROM first WHERE id = 1000") == "new"; });
+  CHECK(both.terminate().ok());
 }
 
 // README.md, "Without snapshot isolation".

@@ -27,7 +27,7 @@ Capturer& SqlServerSource::snapshot() {
   if (session_.options().copy_rows) {
     return chunks_;
   }
-  return start_;
+  return copies_later_;
 }
 
 // Never connects: what is being read stands on the connection that is there, and a lost one is the

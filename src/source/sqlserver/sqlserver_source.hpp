@@ -4,6 +4,7 @@
 
 #include "base/log.hpp"
 #include "pipeline/capturer.hpp"
+#include "pipeline/copy_on_request.hpp"
 #include "pipeline/snapshot_capturer.hpp"
 #include "source/sqlserver/capture_health.hpp"
 #include "source/sqlserver/cdc_capturer.hpp"
@@ -23,6 +24,7 @@ class SqlServerSource final : public Source {
         start_(session_, clock),
         chunk_reader_(session_, clock, log),
         chunks_(chunk_reader_, cdc_, clock, session_.options().chunks, log),
+        copies_later_(start_, chunks_),
         watch_(session_.options(), clock, log) {}
 
   Findings check(const std::vector<SinkStand>& sinks) override { return session_.check(sinks); }
@@ -42,6 +44,7 @@ class SqlServerSource final : public Source {
   StartHere start_;
   ChunkReader chunk_reader_;
   SnapshotCapturer chunks_;
+  CopyOnRequest copies_later_;  // without a first copy
   CaptureHealth watch_;
 };
 

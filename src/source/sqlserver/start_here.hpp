@@ -1,5 +1,5 @@
-// The capturer "snapshot" of a SQL Server source with `snapshot.mode: never`: no rows, but a
-// position to begin at.
+// The first copy from a SQL Server with `snapshot.mode: never`: no rows, but a position to begin
+// at.
 
 #pragma once
 
