@@ -40,6 +40,7 @@ enum class ExprKind {
   kExists,      // query
   kSubquery,    // query: one column, at most one row
   kAtTimeZone,  // args[0] at time zone args[1]
+  kCollate,     // args[0] in the collation of `type`
   kNextValue,   // name: of a sequence
 };
 

@@ -170,6 +170,11 @@ Bound Binder::bind(const Expr& expr) {
       return bind_subquery(expr);
     case ExprKind::kAtTimeZone:
       return bind_at_time_zone(expr);
+    case ExprKind::kCollate: {
+      Bound operand = bind(*expr.args[0]);
+      operand.type.text_order = expr.type.text_order;
+      return operand;
+    }
     case ExprKind::kNextValue:
       return bind_next_value(expr);
   }
@@ -393,7 +398,11 @@ Bound Binder::bind_cast(const Expr& expr) {
     style = static_cast<int>(
         integer_of(convert(bound_style.eval({}), bound_style.type, type_of(TypeKind::kInt))));
   }
-  Bound result = converted(std::move(operand), expr.type, style);
+  SqlType type = expr.type;
+  if (type.is_text() && operand.type.is_text()) {
+    type.text_order = operand.type.text_order;
+  }
+  Bound result = converted(std::move(operand), type, style);
   if (!expr.text.empty()) {
     result.eval = [eval = std::move(result.eval)](const Frame& frame) -> Value {
       try {

@@ -135,9 +135,7 @@ Rowset columns_view(Database& database) {
                        number(column.type.max_length()),
                        number(column.type.catalog_precision()),
                        number(column.type.catalog_scale()),
-                       text ? text_value(column.type.utf8 ? "Latin1_General_100_CI_AS_SC_UTF8"
-                                                          : "SQL_Latin1_General_CP1_CI_AS")
-                            : Value(Null{}),
+                       text ? text_value(collation_name(column.type)) : Value(Null{}),
                        number(column.nullable),
                        number(1),
                        number(0),

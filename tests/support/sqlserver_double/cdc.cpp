@@ -34,8 +34,9 @@ TablePtr make_time_mapping(Engine& engine, Database& database) {
   return table;
 }
 
-// rowversion columns are plain bytes in a change table.
-SqlType captured_type(const SqlType& type) {
+// rowversion columns are plain bytes in a change table, and text has the database's order.
+SqlType captured_type(SqlType type) {
+  type.text_order = TextOrder::kDatabase;
   return type.kind == TypeKind::kRowVersion ? binary_type(8, true) : type;
 }
 

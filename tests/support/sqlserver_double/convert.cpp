@@ -521,6 +521,8 @@ SqlType common_type(const SqlType& left, const SqlType& right) {
     result.length =
         left.is_max() || right.is_max() ? kMaxLength : std::max(left.length, right.length);
     result.sysname = left.sysname && right.sysname;
+    result.text_order =
+        left.text_order == TextOrder::kDatabase ? right.text_order : left.text_order;
   }
   if (result.is_moment() && other.is_moment() && result.kind == other.kind) {
     result.scale = std::max(left.scale, right.scale);

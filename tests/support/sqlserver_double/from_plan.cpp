@@ -303,7 +303,9 @@ void FromPlan::use_condition(const Expr& where) {
     for (const auto& [op, expr] : bounds) {
       Bound value = Binder(context_, scope_).bind(*expr);
       const bool strings = (value.type.is_text() && column_type.is_text() &&
-                            (column_type.is_unicode() || !value.type.is_unicode())) ||
+                            (column_type.is_unicode() || !value.type.is_unicode()) &&
+                            (value.type.text_order == TextOrder::kDatabase ||
+                             value.type.text_order == column_type.text_order)) ||
                            (value.type.is_bytes() && column_type.is_bytes());
       const bool convertible = !column_type.is_text() && !column_type.is_bytes() &&
                                !column_type.is_exact_scaled() &&

@@ -243,7 +243,7 @@ ColumnDef Parser::column_def() {
     } else if (take_word("default")) {
       column.default_value = unary();
     } else if (take_word("collate")) {
-      column.type.utf8 = lower(identifier()).ends_with("utf8") && !column.type.is_unicode();
+      set_collation(column.type, identifier());
     } else if (take_word("check")) {
       expect_symbol("(");
       column.check = expression();

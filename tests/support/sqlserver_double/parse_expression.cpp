@@ -185,7 +185,11 @@ ExprPtr Parser::postfix() {
   ExprPtr expr = primary();
   while (true) {
     if (take_word("collate")) {
-      identifier();
+      auto collate = node(ExprKind::kCollate);
+      collate->type = text_type(kMaxLength, true);
+      set_collation(collate->type, identifier());
+      collate->args.push_back(std::move(expr));
+      expr = std::move(collate);
     } else if (is_word("at") && is_word("time", 1)) {
       take_words({"at", "time", "zone"});
       auto zone = node(ExprKind::kAtTimeZone);

@@ -183,7 +183,7 @@ SqlType Parser::data_type() {
     expect_symbol(")");
   }
   if (take_word("collate")) {
-    type->utf8 = lower(identifier()).ends_with("utf8") && !type->is_unicode();
+    set_collation(*type, identifier());
   }
   return *type;
 }

@@ -3,9 +3,29 @@
 #include <algorithm>
 #include <map>
 
+#include "support/sqlserver_double/sql_error.hpp"
 #include "support/sqlserver_double/unicode.hpp"
 
 namespace headgate::test::sqlserver {
+namespace {
+
+struct Collation {
+  const char* name;
+  TextOrder order;
+  bool utf8;
+};
+
+// The first of those that compare alike is the one that is told.
+constexpr Collation kCollations[] = {
+    {"SQL_Latin1_General_CP1_CI_AS", TextOrder::kDatabase, false},
+    {"Latin1_General_CI_AS", TextOrder::kDatabase, false},
+    {"Latin1_General_100_CI_AS_SC_UTF8", TextOrder::kDatabase, true},
+    {"Latin1_General_CS_AS", TextOrder::kCaseSensitive, false},
+    {"Latin1_General_CI_AI", TextOrder::kAccentInsensitive, false},
+    {"Latin1_General_BIN2", TextOrder::kBinary, false},
+};
+
+}  // namespace
 
 bool SqlType::is_text() const {
   switch (kind) {
@@ -321,6 +341,34 @@ std::optional<SqlType> type_named(std::string_view name) {
     }
   }
   return std::nullopt;
+}
+
+void set_collation(SqlType& type, const std::string& name) {
+  for (const Collation& collation : kCollations) {
+    if (same_name(collation.name, name)) {
+      if (type.is_text() && type.kind != TypeKind::kXml) {
+        type.text_order = collation.order;
+        type.utf8 = collation.utf8 && !type.is_unicode();
+      }
+      return;
+    }
+  }
+  if (lower(name) == "database_default") {
+    set_collation(type, kCollations[0].name);
+    return;
+  }
+  throw SqlError(448, "Invalid collation '" + name + "'.");
+}
+
+std::string collation_name(const SqlType& type) {
+  if (type.is_text() && type.kind != TypeKind::kXml) {
+    for (const Collation& collation : kCollations) {
+      if (collation.order == type.text_order && collation.utf8 == type.utf8) {
+        return collation.name;
+      }
+    }
+  }
+  return {};
 }
 
 }  // namespace headgate::test::sqlserver

@@ -49,12 +49,21 @@ enum class TypeKind {
 
 constexpr int kMaxLength = -1;
 
+// How text compares; trailing blanks never count.
+enum class TextOrder {
+  kDatabase,           // Latin letters without their case: also of who says nothing
+  kCaseSensitive,      // the same, and of words that are equal then, small letters first
+  kAccentInsensitive,  // without case and accents
+  kBinary,             // by units
+};
+
 struct SqlType {
   TypeKind kind = TypeKind::kInt;
   int length = 0;     // of strings in characters (UTF-16 units for n-types), of binaries in bytes
   int precision = 0;  // decimal, numeric
   int scale = 0;      // decimal, numeric, time, datetime2, datetimeoffset
   bool utf8 = false;  // varchar or char with a UTF-8 collation
+  TextOrder text_order = TextOrder::kDatabase;
   bool sysname = false;
 
   bool operator==(const SqlType&) const = default;
@@ -76,6 +85,11 @@ struct SqlType {
   int catalog_precision() const;
   int catalog_scale() const;
 };
+
+// Throws SqlError 448 for a collation that the double has not. Types without text stay as they are.
+void set_collation(SqlType& type, const std::string& name);
+// As sys.columns names it; empty for types that have none.
+std::string collation_name(const SqlType& type);
 
 SqlType type_of(TypeKind kind);
 SqlType text_type(int length, bool unicode);

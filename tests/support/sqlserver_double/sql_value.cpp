@@ -17,16 +17,32 @@ std::strong_ordering ordered(const T& left, const T& right) {
                         : std::strong_ordering::equal;
 }
 
-std::strong_ordering order_text(std::u16string_view left, std::u16string_view right) {
+// The letters from U+00E0 on, without their accents.
+constexpr std::u16string_view kBare = u"aaaaaa\u00e6ceeeeiiii\u00f0nooooo\u00f7\u00f8uuuuy\u00fey";
+
+char16_t folded(char16_t unit, TextOrder how) {
+  if (how == TextOrder::kBinary) {
+    return unit;
+  }
+  const char16_t small = lower(unit);
+  return how == TextOrder::kAccentInsensitive && small >= 0xE0 && small <= 0xFF
+             ? kBare[small - 0xE0u]
+             : small;
+}
+
+std::strong_ordering order_text(std::u16string_view left, std::u16string_view right,
+                                TextOrder how) {
   const std::size_t length = std::max(left.size(), right.size());
   for (std::size_t at = 0; at < length; ++at) {
-    const char16_t l = at < left.size() ? lower(left[at]) : u' ';
-    const char16_t r = at < right.size() ? lower(right[at]) : u' ';
+    const char16_t l = at < left.size() ? folded(left[at], how) : u' ';
+    const char16_t r = at < right.size() ? folded(right[at], how) : u' ';
     if (l != r) {
       return ordered(l, r);
     }
   }
-  return std::strong_ordering::equal;
+  // Capitals have the smaller numbers.
+  return how == TextOrder::kCaseSensitive ? order_text(right, left, TextOrder::kBinary)
+                                          : std::strong_ordering::equal;
 }
 
 std::strong_ordering order_guid(const std::string& left, const std::string& right) {
@@ -61,7 +77,7 @@ std::strong_ordering order(const Value& left, const Value& right, const SqlType&
     case 3:
       return ordered(std::get<3>(left), std::get<3>(right));
     case 4:
-      return order_text(std::get<4>(left), std::get<4>(right));
+      return order_text(std::get<4>(left), std::get<4>(right), type.text_order);
     case 5:
       return type.kind == TypeKind::kUniqueIdentifier
                  ? order_guid(std::get<5>(left), std::get<5>(right))
@@ -100,7 +116,11 @@ std::string equality_key(const Value& value, const SqlType& type) {
     case 3:
       return "n" + decimal_text(std::get<3>(value), type.scale);
     case 4: {
-      std::u16string text = lower(std::get<4>(value));
+      const TextOrder how =
+          type.text_order == TextOrder::kCaseSensitive ? TextOrder::kBinary : type.text_order;
+      std::u16string text = std::get<4>(value);
+      std::transform(text.begin(), text.end(), text.begin(),
+                     [how](char16_t unit) { return folded(unit, how); });
       text.erase(text.find_last_not_of(u' ') + 1);
       return "t" + bytes_of_utf16(text);
     }

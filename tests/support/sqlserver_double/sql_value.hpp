@@ -53,14 +53,14 @@ Value text_value(std::string_view utf8);
 // The UTF-8 of a text; empty for NULL.
 std::string utf8_of(const Value& text);
 
-// The order of two values of one type, neither NULL. Text compares as in a case-insensitive
-// collation, without trailing blanks; uniqueidentifiers by their last group first.
+// The order of two values of one type, neither NULL. Text compares as its type says;
+// uniqueidentifiers by their last group first.
 std::strong_ordering order(const Value& left, const Value& right, const SqlType& type);
 
 // NULL comes first, as in ORDER BY and in an index.
 std::strong_ordering order_nulls_first(const Value& left, const Value& right, const SqlType& type);
 
-// Equal for equal values of one type (case, trailing blanks and all); for hash tables.
+// Equal for equal values of one type, as order() has them; for hash tables.
 std::string equality_key(const Value& value, const SqlType& type);
 
 // Whether storing `after` over `before` changes any byte, which is what a log sees: unlike order(),

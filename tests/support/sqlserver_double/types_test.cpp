@@ -94,6 +94,64 @@ TEST_CASE("every type comes back as what it is") {
   }
 }
 
+TEST_CASE("text is compared as the collation of its column, or of COLLATE, says") {
+  struct Order {
+    const char* collation;
+    const char* sorted;  // of the six words that are inserted
+    int equal_to_a;      // of these
+    bool takes_another_case;
+  };
+  const Order orders[] = {
+      {"SQL_Latin1_General_CP1_CI_AS", "_ a B c Z \u00e9", 1, false},
+      {"Latin1_General_CS_AS", "_ a B c Z \u00e9", 0, true},
+      {"Latin1_General_CI_AI", "_ a B c \u00e9 Z", 1, false},
+      {"Latin1_General_BIN2", "B Z _ a c \u00e9", 0, true},
+  };
+  SqlServerDouble server;
+  for (const Order& order : orders) {
+    INFO(order.collation);
+    const std::string collation = order.collation;
+    server.execute("CREATE TABLE x (w nvarchar(10) COLLATE " + collation +
+                   " NOT NULL PRIMARY KEY); CREATE TABLE y (w nvarchar(10));"
+                   "INSERT INTO x VALUES (N'a'), (N'B'), (N'c'), (N'Z'), (N'_'), (N'\u00e9');"
+                   "INSERT INTO y SELECT w FROM x");
+    const auto words = [&](const std::string& sql) {
+      std::string text;
+      const auto result = server.execute(sql).back();
+      for (const auto& row : result.rows) {
+        text += (text.empty() ? "" : " ") + row[0];
+      }
+      return text;
+    };
+    CHECK(words("SELECT w FROM x ORDER BY w") == order.sorted);
+    CHECK(words("SELECT w FROM y ORDER BY w COLLATE " + collation) == order.sorted);
+    CHECK(words("SELECT w FROM y ORDER BY w") == "_ a B c Z \u00e9");
+    const std::string after_a =
+        std::string(order.sorted).substr(std::string(order.sorted).find("a "));
+    CHECK("a " + words("SELECT w FROM x WHERE w > N'a' ORDER BY w") == after_a);
+    CHECK("a " + words("SELECT w FROM y WHERE w COLLATE " + collation +
+                       " > CONVERT(nvarchar(10), "
+                       "N'a') ORDER BY w COLLATE " +
+                       collation) ==
+          after_a);
+    CHECK(server.value("SELECT COUNT(*) FROM x WHERE w = N'A'") ==
+          std::to_string(order.equal_to_a));
+    CHECK(
+        server.value("SELECT collation_name FROM sys.columns WHERE object_id = OBJECT_ID(N'x')") ==
+        order.collation);
+    if (order.takes_another_case) {
+      server.execute("INSERT INTO x VALUES (N'A')");
+      CHECK(words("SELECT w FROM x WHERE w IN (N'a', N'A') ORDER BY w") ==
+            (collation.find("BIN") == std::string::npos ? "a A" : "A a"));
+    } else {
+      CHECK_THROWS_AS(server.execute("INSERT INTO x VALUES (N'A')"), sqlserver::SqlError);
+    }
+    server.execute("DROP TABLE x; DROP TABLE y");
+  }
+  CHECK_THROWS_AS(server.execute("CREATE TABLE x (w varchar(10) COLLATE Klingon_CI_AS)"),
+                  sqlserver::SqlError);
+}
+
 TEST_CASE("every type passes through a change table") {
   SqlServerDouble server;
   std::string columns = "id int PRIMARY KEY";
