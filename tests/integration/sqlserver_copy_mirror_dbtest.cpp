@@ -1,10 +1,12 @@
-// Copies from SQL Server, by the whole daemon: the double, through FreeTDS's real driver, into
-// SQLite and PostgreSQL, under a storm of changes that are captured late, killed at any moment.
+// Copies from SQL Server, by the whole daemon, into SQLite and PostgreSQL, under a storm of
+// changes, killed at any moment. The server is the double, through FreeTDS's real driver, which
+// captures as late as it likes, or the one that HEADGATE_TEST_SQLSERVER names.
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <random>
 #include <string>
@@ -19,7 +21,7 @@
 #include "support/daemon.hpp"
 #include "support/random_seed.hpp"
 #include "support/sqlite_file.hpp"
-#include "support/sqlserver_double/sqlserver_double.hpp"
+#include "support/sqlserver_database.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace headgate;
@@ -49,14 +51,16 @@ std::string guid(int number) {
 // An application that changes all tables in small transactions until it is stopped.
 class Storm {
  public:
-  Storm(SqlServerDouble& server, std::uint64_t seed)
-      : random_(seed), thread_([this, &server](const std::stop_token& stop) {
+  Storm(const SqlServerDatabase& server, std::uint64_t seed)
+      : random_(seed),
+        session_(server.connection_string()),
+        thread_([this](const std::stop_token& stop) {
           // Slower than changes can be read, on whatever machine: a stream that falls behind never
           // comes to a copy point.
           constexpr auto kPace = 3ms;
           for (auto due = std::chrono::steady_clock::now(); !stop.stop_requested(); due += kPace) {
             std::this_thread::sleep_until(due);
-            server.execute(next());
+            session_.execute(next());
             ++done_;
             done_.notify_all();
           }
@@ -124,13 +128,13 @@ class Storm {
   }
 
   std::mt19937_64 random_;
+  SqlServerSession session_;
   int entries_ = 1000;  // of the log
   std::atomic<std::uint64_t> done_ = 0;
   std::jthread thread_;
 };
 
-void fill(SqlServerDouble& server) {
-  server.execute("EXEC sys.sp_cdc_enable_db");
+void fill(SqlServerDatabase& server) {
   server.execute(
       "CREATE TABLE dbo.goods (id int NOT NULL PRIMARY KEY, n int NOT NULL, body nvarchar(max) "
       "NULL); CREATE TABLE dbo.pairs (a varchar(10) NOT NULL, b int NOT NULL, n int NOT NULL, "
@@ -150,11 +154,9 @@ void fill(SqlServerDouble& server) {
   }
   server.execute(batch + "COMMIT");
   for (const char* name : {"goods", "pairs", "ids", "hot", "loose"}) {
-    server.execute(
-        fmt::format("EXEC sys.sp_cdc_enable_table @source_schema = N'dbo', "
-                    "@source_name = N'{}', @role_name = NULL",
-                    name));
+    server.enable(name);
   }
+  server.wait_captured();
 }
 
 enum class To { kSqlite, kPostgres };
@@ -165,17 +167,10 @@ class Copying {
  public:
   // `rate`: of the copy, as the configuration writes it.
   explicit Copying(const std::string& name, const std::string& rate = "null", To to = To::kSqlite)
-      : seed(random_seed(name)), random(seed), lag_(seed + 1) {
-    server.change_traits([&](sqlserver::ServerTraits& traits) {
-      traits.unchanged_large_values_kept = false;
-      traits.key_updates = random() % 2 == 0 ? sqlserver::KeyUpdateShape::kUpdatePair
-                                             : sqlserver::KeyUpdateShape::kDeleteInsert;
-      traits.empty_scans_keep_first_start = random() % 2 == 0;
-    });
-    server.set_capture(CaptureMode::kAutomatic, [this] {
-      return std::chrono::milliseconds(std::uniform_int_distribution<int>(0, 6)(lag_) == 0 ? 60
-                                                                                           : 0);
-    });
+      : seed(random_seed(name)), random(seed) {
+    if (server.scripted() != nullptr) {
+      misbehave(*server.scripted());
+    }
     fill(server);
     config.pipeline = "copy";
     config.tables = {"dbo.*"};
@@ -187,7 +182,7 @@ class Copying {
     }
     config.more = fmt::format("snapshot: {{ chunk_rows: 40, max_rate: {} }}\n", rate);
     config.source_type = "sqlserver";
-    config.source_dsn = server.connection_string(HEADGATE_TDSODBC);
+    config.source_dsn = server.connection_string();
   }
 
   std::uint64_t any(std::uint64_t least, std::uint64_t most) {
@@ -220,7 +215,7 @@ class Copying {
     for (const char* query : {"SELECT id, n, body FROM {}goods", "SELECT a, b, n FROM {}pairs",
                               "SELECT {1}, n FROM {0}ids", "SELECT id, n, pad FROM {}hot",
                               "SELECT a, b FROM {}loose"}) {
-      auto source = server.execute(fmt::format(fmt::runtime(query), "dbo.", "id")).back().rows;
+      auto source = server.query(fmt::format(fmt::runtime(query), "dbo.", "id"));
       std::sort(source.begin(), source.end());
       const std::string what = fmt::format("the mirror is like the source: {}", query);
       daemon.wait_until(what, 60s, [&] {
@@ -240,12 +235,23 @@ class Copying {
   const std::uint64_t seed;
   std::mt19937_64 random;
   TempDir folder;
-  SqlServerDouble server;
+  SqlServerDatabase server;
   std::optional<demo::ThrowawayCluster> cluster;  // the sink, where that is PostgreSQL
   PipelineConfig config;
 
  private:
-  std::mt19937_64 lag_;  // the capture process's
+  void misbehave(SqlServerDouble& scripted) {
+    scripted.change_traits([&](sqlserver::ServerTraits& traits) {
+      traits.unchanged_large_values_kept = false;
+      traits.key_updates = random() % 2 == 0 ? sqlserver::KeyUpdateShape::kUpdatePair
+                                             : sqlserver::KeyUpdateShape::kDeleteInsert;
+      traits.empty_scans_keep_first_start = random() % 2 == 0;
+    });
+    scripted.set_capture(CaptureMode::kAutomatic,
+                         [lags = std::make_shared<std::mt19937_64>(seed + 1)] {
+                           return std::chrono::milliseconds((*lags)() % 7 == 0 ? 60 : 0);
+                         });
+  }
 };
 
 }  // namespace
@@ -317,11 +323,14 @@ TEST_CASE("tables are copied anew beside a storm: paused, gone on with, killed, 
 }
 
 TEST_CASE("a capture process that is behind holds a copy up, and not the changes") {
+  if (!needs_the_double("captures when it is told to")) {
+    return;
+  }
   Copying copying("sqlserver_copy_behind");
   Daemon daemon(copying.folder, copying.config);
   daemon.start();
   daemon.wait_ready(60s);
-  SqlServerDouble& server = copying.server;
+  SqlServerDouble& server = *copying.server.scripted();
   server.set_capture(CaptureMode::kManual);
   server.execute("UPDATE dbo.hot SET n = 100 WHERE id = 1");
   server.execute("UPDATE dbo.hot SET n = 200 WHERE id = 1");
@@ -344,7 +353,7 @@ TEST_CASE("a capture process that is behind holds a copy up, and not the changes
 namespace {
 
 // A table with rows, changed from the moment on from which it is captured.
-void add_later(SqlServerDouble& server) {
+void add_later(SqlServerDatabase& server) {
   server.execute(
       "CREATE TABLE dbo.later (id int NOT NULL PRIMARY KEY, t nvarchar(20) NULL); "
       "INSERT INTO dbo.later VALUES (1, N'before'), (2, N'before')");
@@ -445,9 +454,10 @@ TEST_CASE("a table without a key that no point tells is left behind, told, and t
       "EXEC sys.sp_cdc_enable_table @source_schema = N'dbo', @source_name = N'lamps', @role_name = "
       "NULL");
   std::jthread switcher([&](const std::stop_token& stop) {
+    SqlServerSession session(copying.server.connection_string());
     for (auto due = std::chrono::steady_clock::now(); !stop.stop_requested(); due += 5ms) {
       std::this_thread::sleep_until(due);
-      copying.server.execute("UPDATE dbo.lamps SET lit = 1 - lit");
+      session.execute("UPDATE dbo.lamps SET lit = 1 - lit");
     }
   });
   Daemon daemon(copying.folder, copying.config);
@@ -483,13 +493,14 @@ TEST_CASE("a table without a key that no point tells is left behind, told, and t
 
 TEST_CASE("a first copy without snapshot isolation stops with the statement that allows it") {
   Copying copying("sqlserver_copy_refused");
-  copying.server.execute("ALTER DATABASE shop SET ALLOW_SNAPSHOT_ISOLATION OFF");
+  copying.server.execute("ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION OFF");
   Daemon daemon(copying.folder, copying.config);
   daemon.start();
   CHECK(daemon.wait_exit().code == 77);
   CHECK(count(daemon.log(), "ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON") > 0);
   const auto check = daemon.command({"check"});
-  CHECK(count(check.out, "ALTER DATABASE [shop] SET ALLOW_SNAPSHOT_ISOLATION ON;") > 0);
+  CHECK(count(check.out, "ALTER DATABASE [" + copying.server.name() +
+                             "] SET ALLOW_SNAPSHOT_ISOLATION ON;") > 0);
   CHECK(daemon.command({"check", "--apply"}).ok());
   daemon.start();
   daemon.wait_ready(60s);

@@ -1,6 +1,6 @@
 // The whole daemon over a SQL Server whose tables are altered and get new capture instances while
-// it runs, is killed, or is not there: the double, through FreeTDS's real driver, into SQLite and a
-// real PostgreSQL.
+// it runs, is killed, or is not there, into SQLite and a real PostgreSQL. The server is the double,
+// through FreeTDS's real driver, or the one that HEADGATE_TEST_SQLSERVER names.
 
 #include <random>
 #include <string>
@@ -13,7 +13,7 @@
 #include "demo/throwaway_cluster.hpp"
 #include "support/daemon.hpp"
 #include "support/sqlite_file.hpp"
-#include "support/sqlserver_double/sqlserver_double.hpp"
+#include "support/sqlserver_database.hpp"
 #include "support/temp_dir.hpp"
 
 using namespace headgate::demo;
@@ -26,20 +26,18 @@ namespace {
 class Shop {
  public:
   explicit Shop(std::vector<std::string> source_keys = {}) {
-    server.set_capture(CaptureMode::kAutomatic, 3ms);
-    server.set_idle_rows(50ms);
-    server.execute("EXEC sys.sp_cdc_enable_db");
     for (const std::string name : {"items", "totals"}) {
       server.execute("CREATE TABLE dbo." + name + " (id int NOT NULL PRIMARY KEY, n int NOT NULL)");
       enable(name, "first_" + name);
     }
+    server.wait_captured();
     config.pipeline = "shop";
     config.tables = {"dbo.*"};
     config.sinks = {sqlite_sink("file", folder.path("mirror.db")),
                     postgres_sink("server", sink.conninfo())};
     config.more = "snapshot: { mode: never }\n";
     config.source_type = "sqlserver";
-    config.source_dsn = server.connection_string(HEADGATE_TDSODBC);
+    config.source_dsn = server.connection_string();
     config.source_keys = std::move(source_keys);
   }
 
@@ -82,7 +80,7 @@ class Shop {
   }
 
   TempDir folder;
-  SqlServerDouble server;
+  SqlServerDatabase server;
   ThrowawayCluster sink;
   PipelineConfig config;
 };

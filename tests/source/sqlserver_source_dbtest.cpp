@@ -99,7 +99,7 @@ class Captured {
   void start() {
     source = std::make_unique<SqlServerSource>(options, clock, make_logger("test"));
     source->prepare({});
-    source->snapshot().open({});
+    source->snapshot().open({{}, true});
     const CaptureResult copy = source->snapshot().fetch({}, clock.now());
     REQUIRE(copy.transactions.size() == 1);
     position = copy.transactions[0]->end_position;
