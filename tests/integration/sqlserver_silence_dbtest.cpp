@@ -19,8 +19,8 @@ namespace {
 
 constexpr const char* kScripts = "is silent when it is told to";
 
-// The daemon lets a login take ten seconds, and a statement a minute; the driver waits as long again
-// for the answer to its cancellation.
+// The daemon lets a login take ten seconds, and a statement a minute; the driver waits as long
+// again for the answer to its cancellation.
 constexpr auto kLoginPatience = 40s;
 constexpr auto kStatementPatience = 180s;
 
