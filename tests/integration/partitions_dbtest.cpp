@@ -183,6 +183,26 @@ TEST_CASE("rows that come or go with their partition are not in the stream") {
   CHECK(PgSession(setup.sink().conninfo()).value(old_rows) == "10");
 }
 
+// Nor does the application's ALTER TABLE wait for ours, or die in a deadlock with it. From 16 on
+// the server itself opens every published table that it is asked about, one after the other.
+TEST_CASE("the tables are looked at without waiting for a lock") {
+  MirrorSetup setup({"public.events"});
+  if (server_version(setup) >= 160000) {
+    return;
+  }
+  create_events(setup);
+  setup.daemon().start();
+  setup.daemon().wait_ready();
+  setup.catch_up();
+  CHECK(setup.daemon().terminate().ok());
+  PgSession application(setup.source().conninfo());
+  application.execute("BEGIN; LOCK TABLE public.events IN ACCESS EXCLUSIVE MODE");
+  setup.daemon().start();
+  setup.daemon().wait_ready();
+  application.execute("COMMIT");
+  setup.catch_up();
+}
+
 // Its rows would come under a name that is not captured, and be left out without a word.
 TEST_CASE("a partition is refused whose changes the publication sends as those of its table") {
   MirrorSetup setup({"public.events_1"});

@@ -110,11 +110,16 @@ const char* not_generated(int server_version) {
 // A column about the partitions, however deep, of the partitioned table `c`: the first one that
 // meets a condition on its row `p` of pg_class. What counts at an update is the partition that
 // holds the row.
+//
+// pg_partition_tree() would lock every partition until the end of the statement, and in an order
+// that makes an application's own DDL the victim of a deadlock.
 std::string first_partition(const std::string& condition) {
   return fmt::format(
-      "(SELECT min(pn.nspname || '.' || p.relname) FROM pg_partition_tree(c.oid) AS t "
-      "JOIN pg_class p ON p.oid = t.relid JOIN pg_namespace pn ON pn.oid = p.relnamespace "
-      "WHERE c.relkind = 'p' AND t.isleaf AND t.relid <> c.oid AND ({}))",
+      "(WITH RECURSIVE tree AS (SELECT c.oid AS relid UNION ALL "
+      "   SELECT i.inhrelid FROM pg_inherits i JOIN tree t ON t.relid = i.inhparent) "
+      " SELECT min(pn.nspname || '.' || p.relname) FROM tree t "
+      " JOIN pg_class p ON p.oid = t.relid JOIN pg_namespace pn ON pn.oid = p.relnamespace "
+      " WHERE c.relkind = 'p' AND p.relkind <> 'p' AND ({}))",
       condition);
 }
 

@@ -166,26 +166,27 @@ Findings check_identities(pq::Connection& connection, const std::string& name, b
   // What is published is named; the identity that counts is that of the partition that holds the
   // row.
   const int version = connection.server_version();
-  const char* partitions = version >= 120000 ? "UNION SELECT t.relid, n.sent FROM named n "
-                                               "CROSS JOIN LATERAL pg_partition_tree(n.oid) AS t "
-                                               "WHERE n.relkind = 'p' AND t.isleaf"
-                                             : "";
   const std::string unsent = unsent_identity(version, "c", "g.attname = ANY (r.sent)");
   const pq::Result rows = connection.exec(
       fmt::format(
-          "WITH named AS (SELECT c.oid, c.relkind, {} AS sent FROM pg_publication_tables t "
+          "WITH RECURSIVE named AS (SELECT c.oid, c.relkind, {} AS sent "
+          "  FROM pg_publication_tables t "
           "  JOIN pg_publication p ON p.pubname = t.pubname AND (p.pubupdate OR p.pubdelete) "
           "  JOIN pg_namespace s ON s.nspname = t.schemaname "
           "  JOIN pg_class c ON c.relnamespace = s.oid AND c.relname = t.tablename "
           "  WHERE t.pubname = $1), "
-          "rows_in AS (SELECT oid, sent FROM named WHERE relkind = 'r' {}) "
+          "tree AS (SELECT oid AS relid, sent FROM named WHERE relkind = 'p' UNION ALL "
+          "  SELECT i.inhrelid, t.sent FROM pg_inherits i JOIN tree t ON t.relid = i.inhparent), "
+          "rows_in AS (SELECT oid, sent FROM named WHERE relkind = 'r' UNION "
+          "  SELECT t.relid, t.sent FROM tree t JOIN pg_class p ON p.oid = t.relid "
+          "  WHERE p.relkind <> 'p') "
           "SELECT s.nspname, c.relname, {} FROM rows_in r JOIN pg_class c ON c.oid = r.oid "
           "JOIN pg_namespace s ON s.oid = c.relnamespace "
           "WHERE {} OR (c.relreplident <> 'f' AND NOT EXISTS (SELECT 1 FROM pg_index i "
           "  WHERE i.indrelid = c.oid AND i.indisvalid AND CASE c.relreplident "
           "  WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary AND i.indimmediate "
           "  ELSE false END)) ORDER BY s.nspname, c.relname",
-          version >= 180000 ? "t.attnames" : "NULL::name[]", partitions, unsent, unsent),
+          version >= 180000 ? "t.attnames" : "NULL::name[]", unsent, unsent),
       {name}, "look for published tables without an identity");
   Findings findings;
   for (int row = 0; row < rows.rows(); ++row) {
