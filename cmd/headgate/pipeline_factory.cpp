@@ -90,7 +90,7 @@ PipelineParts make_pipeline(const Config& config, const Clock& clock) {
   options.chunks = config.snapshot.copy;
   // What is read ahead would wait for the rate, and be given up with the point.
   options.parallel = options.chunks.bytes_per_second_max > 0 ? 1 : config.snapshot.parallel;
-  options.copy_new_tables = options.copy_in_chunks && config.copy_new_tables;
+  options.copy_new_tables = options.copy_rows && config.copy_new_tables;
   parts.source =
       std::make_unique<source::postgres::PostgresSource>(options, clock, make_logger("source"));
   return parts;

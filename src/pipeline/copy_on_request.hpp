@@ -1,4 +1,4 @@
-// The capturer "snapshot" where a first copy takes no rows, and one that somebody asks for does.
+// The capturer "snapshot" where a first copy is another matter than one that somebody asks for.
 
 #pragma once
 
@@ -10,8 +10,9 @@
 
 namespace headgate {
 
-// `snapshot.mode: never`: a sink without a position gets one from `first`; what is asked for later,
-// and goes on after a restart, is `copies`' matter. Where both are due, one comes after the other.
+// `snapshot.mode: never` and `snapshot.method: bulk`: a sink without a position gets one from
+// `first`, and the rows or none; what is asked for later, and goes on after a restart, is `copies`'
+// matter. Where both are due, one comes after the other.
 class CopyOnRequest final : public Capturer {
  public:
   // Both must outlive it.

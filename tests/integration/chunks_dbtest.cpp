@@ -347,6 +347,35 @@ TEST_CASE("tables that come later are copied alone, when the daemon starts again
   CHECK_FALSE(daemon.wait_exit().ok());
 }
 
+TEST_CASE(
+    "where the first copy is none in chunks, or none at all, tables are copied when asked for") {
+  const std::string first = GENERATE("method: bulk", "mode: never, existing: keep");
+  INFO(first);
+  MirrorOptions options;
+  options.more = "snapshot: { " + first + ", chunk_rows: 100, max_rate: 64KiB }\n";
+  MirrorSetup setup({"app.*"}, options);
+  Daemon& daemon = setup.daemon();
+  demo::PgSession source(setup.source().conninfo());
+  source.execute(kTables);
+  daemon.start();
+  daemon.wait_ready(120s);
+  setup.catch_up();
+
+  REQUIRE(daemon.command({"snapshot", "start", "app.pair", "app.loose"}).ok());
+  daemon.wait_until("the copy runs", 30s, [&] {
+    return daemon.command({"snapshot", "status"}).out.find(" of 2 tables") != std::string::npos;
+  });
+  source.execute(
+      "UPDATE app.pair SET note = 'new' WHERE b < 100; DELETE FROM app.pair WHERE b > 2900");
+  daemon.kill9();
+  daemon.start();
+  daemon.wait_until("the copy ends", 60s,
+                    [&] { return count(daemon.log(), "copy read tables=2 ") == 1; });
+  setup.catch_up();
+  CHECK(setup.differences({"app.pair", "app.loose"}) == "");
+  CHECK(daemon.terminate().ok());
+}
+
 TEST_CASE("a transaction that stays open holds a copy up, and not the changes") {
   MirrorSetup setup({"app.*"});
   Daemon& daemon = setup.daemon();

@@ -56,13 +56,14 @@ struct Options {
   // that are there already.
   bool copy_rows = true;
 
-  // How rows are copied: chunk by chunk beside the stream, or in one go before it.
+  // How the rows of a first copy come: chunk by chunk beside the stream, or in one go before it.
+  // What is asked for later comes in chunks.
   bool copy_in_chunks = false;
   CopyOptions chunks{};
   // Of one table, how many chunks the server works on at a time, each through a connection of its
   // own; at least 1.
   std::size_t parallel = 2;
-  // What matches `tables` for the first time is published and copied; needs copy_in_chunks.
+  // What matches `tables` for the first time is published and copied.
   bool copy_new_tables = false;
 
   // A transaction larger than this travels in portions of this size.

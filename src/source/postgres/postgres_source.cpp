@@ -9,7 +9,8 @@ PostgresSource::PostgresSource(Options options, const Clock& clock, Logger log)
       cdc_(session_, clock, log),
       bulk_copy_(session_, clock, log),
       chunk_reader_(session_, clock, log),
-      chunks_(chunk_reader_, cdc_, clock, session_.options().chunks, log) {}
+      chunks_(chunk_reader_, cdc_, clock, session_.options().chunks, log),
+      copies_later_(bulk_copy_, chunks_) {}
 
 std::vector<TableSchema> PostgresSource::captured_tables() {
   return session_.options().copy_new_tables ? session_.captured_tables()
@@ -20,7 +21,7 @@ Capturer& PostgresSource::snapshot() {
   if (session_.options().copy_in_chunks) {
     return chunks_;
   }
-  return bulk_copy_;
+  return copies_later_;
 }
 
 std::string PostgresSource::place() {

@@ -4,6 +4,7 @@
 
 #include "base/log.hpp"
 #include "pipeline/capturer.hpp"
+#include "pipeline/copy_on_request.hpp"
 #include "pipeline/snapshot_capturer.hpp"
 #include "source/postgres/bulk_copy.hpp"
 #include "source/postgres/chunk_reader.hpp"
@@ -38,6 +39,7 @@ class PostgresSource final : public Source {
   BulkCopy bulk_copy_;
   ChunkReader chunk_reader_;
   SnapshotCapturer chunks_;
+  CopyOnRequest copies_later_;  // where the first copy is not one in chunks
 };
 
 }  // namespace headgate::source::postgres
