@@ -37,6 +37,15 @@ std::uint64_t kilobytes_of(const std::string& status, const std::string& key) {
   return kilobytes;
 }
 
+// A file of /proc/PID; empty when the process has ended, be it between the opening and the reading.
+std::string process_file(const fs::path& path) {
+  try {
+    return test::read_file(path);
+  } catch (const std::ios_base::failure&) {
+    return {};
+  }
+}
+
 // What the machine's processors did, idle time left out.
 double busy_seconds() {
   std::ifstream file("/proc/stat");
@@ -64,7 +73,7 @@ double own_seconds() {
     if (error != std::errc() || end != name.data() + name.size()) {
       continue;
     }
-    const std::string line = test::read_file(entry.path() / "stat");
+    const std::string line = process_file(entry.path() / "stat");
     if (!line.empty()) {  // else it has just ended
       processes.emplace(pid, parse_process_stat(line));
     }
@@ -102,8 +111,8 @@ std::string line_after(const std::string& path, const std::string& key) {
 
 ProcessUsage usage_of(pid_t pid) {
   const std::string folder = "/proc/" + std::to_string(pid);
-  const std::string line = test::read_file(folder + "/stat");
-  const std::string status = test::read_file(folder + "/status");
+  const std::string line = process_file(folder + "/stat");
+  const std::string status = process_file(folder + "/status");
   if (line.empty()) {
     return {};
   }
