@@ -93,8 +93,10 @@ TEST_CASE("while reading one table fails, nothing comes in part, and then all of
     fault.pattern = pages_of(random() % 2 == 0 ? "totals" : "left_accounts");
     fault.times = 1 + static_cast<unsigned>(random() % 2);
     const auto id = watched.faults().add(fault);
-    watched.bank().transfer(5);
-    watched.wait_struck(id, fault.times);
+    for (unsigned strikes = 1; strikes <= fault.times; ++strikes) {
+      watched.bank().transfer(5);  // where the answer came whole, nothing is asked for again
+      watched.wait_struck(id, strikes);
+    }
     watched.bank().transfer(5);
     watched.wait_equal();
     watched.faults().remove(id);
