@@ -167,7 +167,9 @@ std::string legend(const std::vector<CurveFigure>& figures) {
     svg += fmt::format("<rect x=\"{:.1f}\" y=\"14\" width=\"14\" height=\"14\" fill=\"{}\"/>\n", x,
                        color_of(contender));
     std::string shown = contender;
-    std::replace(shown.begin(), shown.end(), '>', ',');
+    if (const auto arrow = shown.find('>'); arrow != std::string::npos) {
+      shown.replace(arrow, 1, "&gt;");
+    }
     svg += text_at(x + 20, 26, "start", shown);
     x += 190;
   }
