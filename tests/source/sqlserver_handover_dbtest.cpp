@@ -122,7 +122,21 @@ class Followed {
   // REQUIRES: Capture::kByHand, or a test that needs the double.
   SqlServerDouble& server() { return *database.scripted(); }
 
+  // As a daemon does, again where a capture process of its own has come in between.
   void start() {
+    const TimePoint give_up = clock.now() + 20s;
+    while (true) {
+      try {
+        begin();
+        return;
+      } catch (const Error& error) {
+        if (by_hand_ || error.kind() != ErrorKind::kTransient || clock.now() > give_up) {
+          throw;
+        }
+      }
+    }
+  }
+  void begin() {
     make_source();
     source->prepare({});
     source->snapshot().open({{}, true});
