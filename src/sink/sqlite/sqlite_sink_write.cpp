@@ -10,6 +10,34 @@
 #include "sink/sqlite/sqlite_sink.hpp"
 
 namespace headgate::sink::sqlite {
+namespace {
+
+// While it lives, no page leaves the cache before the transaction ends.
+//
+// SQLite up to some version behind 3.40.1 spoils its log where a transaction has written pages out
+// twice and then rolls back to a savepoint from before that: the frames that follow are left
+// without a checksum. Nothing shows it until a crash; then that commit, and all behind it, are gone
+// from the log while some of their pages may be in the database (iReCksum in wal.c's
+// sqlite3WalSavepointUndo).
+class SpillingOff {
+ public:
+  explicit SpillingOff(db::sqlite::Connection& connection) : connection_(connection) {
+    connection_.execute("PRAGMA main.cache_spill = 2147483647");  // pages
+  }
+  ~SpillingOff() {
+    try {
+      connection_.execute("PRAGMA main.cache_spill = 1");  // as many as the cache is to hold
+    } catch (const Error&) {  // then the transaction has failed, and with it the connection goes
+    }
+  }
+  SpillingOff(const SpillingOff&) = delete;
+  SpillingOff& operator=(const SpillingOff&) = delete;
+
+ private:
+  db::sqlite::Connection& connection_;
+};
+
+}  // namespace
 
 void SqliteSink::write(std::span<const Sink> operations) {
   if (needs_source_order(operations)) {
@@ -94,6 +122,7 @@ void SqliteSink::apply(const Sink& operation) {
 // are taken out and put back in their last state.
 void SqliteSink::write_in_source_order(std::span<const Sink> operations) {
   const std::uint64_t missing_before = missing_rows_;
+  const SpillingOff no_spilling(*connection_);
   connection_->execute("SAVEPOINT headgate_write");
   try {
     for (const Sink& operation : operations) {
