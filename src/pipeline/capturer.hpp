@@ -105,6 +105,11 @@ class Capturer {
   virtual void stop() noexcept = 0;
 };
 
+// open() while a session goes on: the start point is then older than the session's look at the
+// sinks, and another process may have read on in its place. Throws Error{kReread} where open()
+// would throw Error{kPositionLost}, so that the sinks are asked again before a person is.
+void open_in_session(Capturer& capturer, const StartPoint& start);
+
 // Where a sink that holds a position stands.
 struct SinkStand {
   std::string sink;  // its name in the configuration, for messages

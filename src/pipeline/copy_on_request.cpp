@@ -26,7 +26,7 @@ CaptureResult CopyOnRequest::fetch(const FetchLimits& limits, TimePoint deadline
     start_.copy_needed = false;
     first_.stop();
     current_ = &copies_;
-    current_->open(start_);
+    open_in_session(*current_, start_);
     result.next_capturer.clear();
   }
   return result;

@@ -23,12 +23,13 @@ void Runtime::add(Capturer& capturer) {
 
 void Runtime::open() {
   const bool copies = start_.copy_needed || !start_.copies.empty() || start_.requested.has_value();
-  switch_to(copies ? "snapshot" : "cdc");
+  switch_to(copies ? "snapshot" : "cdc",
+            [](Capturer& capturer, const StartPoint& start) { capturer.open(start); });
 }
 
 CaptureResult Runtime::fetch(const FetchLimits& limits, TimePoint deadline) {
   if (!next_.empty()) {
-    hand_over();
+    switch_to(std::exchange(next_, {}));
   }
   take_wishes();
   HEADGATE_CHECK(current_ != nullptr, "fetch() needs an open capturer");
@@ -44,19 +45,6 @@ CaptureResult Runtime::fetch(const FetchLimits& limits, TimePoint deadline) {
     next_ = result.next_capturer;
   }
   return result;
-}
-
-void Runtime::hand_over() {
-  try {
-    switch_to(std::exchange(next_, {}));
-  } catch (const Error& error) {
-    if (error.kind() == ErrorKind::kPositionLost) {
-      // Since the start point was chosen, the source may have become another one: the sinks are
-      // asked again before a person is.
-      throw Error{ErrorKind::kReread, error.what(), error.hint()};
-    }
-    throw;
-  }
 }
 
 void Runtime::take_wishes() {
@@ -80,8 +68,7 @@ void Runtime::take_wishes() {
   if (request) {
     wished_ = !found;
     start_.requested = std::move(request);
-    next_ = "snapshot";
-    hand_over();
+    switch_to("snapshot");
   }
 }
 
@@ -117,6 +104,10 @@ void Runtime::remember(const Transaction& transaction) {
 }
 
 void Runtime::switch_to(std::string_view name) {
+  switch_to(name, open_in_session);
+}
+
+void Runtime::switch_to(std::string_view name, void (*open)(Capturer&, const StartPoint&)) {
   const auto found = capturers_.find(name);
   if (found == capturers_.end()) {
     throw Error{ErrorKind::kOperator, "there is no capturer named \"" + std::string(name) + "\"",
@@ -129,7 +120,7 @@ void Runtime::switch_to(std::string_view name) {
                                           " is running"};
   }
   try {
-    found->second->open(start_);
+    open(*found->second, start_);
   } catch (...) {
     states_.set(RunState::kIdle);
     throw;

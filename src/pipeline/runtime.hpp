@@ -39,7 +39,7 @@ class Runtime {
   // taking them along.
   CaptureResult fetch(const FetchLimits& limits, TimePoint deadline);
 
-  // Stops the current capturer and opens `name` where that one stood.
+  // Stops the current capturer and opens `name` where that one stood, by open_in_session().
   //
   // Throws Error{kOperator} for a name nobody has, or one that the state manager refuses now.
   void switch_to(std::string_view name);
@@ -52,7 +52,8 @@ class Runtime {
   std::string_view current() const;
 
  private:
-  void hand_over();
+  // As switch_to(), opening by `open`.
+  void switch_to(std::string_view name, void (*open)(Capturer&, const StartPoint&));
   void take_wishes();
   void remember(const Transaction& transaction);
 

@@ -224,7 +224,7 @@ void SnapshotCapturer::begin(CaptureResult& result, TimePoint deadline) {
   rows_estimated_ = start_.copies.empty();
   if (!stream_open_) {
     start_.resume = *point_;
-    cdc_.open(start_);
+    open_in_session(cdc_, start_);
     stream_open_ = true;
   }
   if (start_.copy_needed) {

@@ -100,16 +100,8 @@ void LogicalCapturer::begin_again() {
   if (!stream_->finish(clock_.now() + kEndPatience, clock_)) {
     throw Error{ErrorKind::kTransient, "source: the server does not end the stream of a backlog"};
   }
-  try {
-    open({{LSN::from_postgres(handed_over_), session_.history()}, false});
-  } catch (const Error& error) {
-    if (error.kind() == ErrorKind::kPositionLost) {
-      // The slot was nobody's for a moment, and another process may have read on with it: the sinks
-      // are asked before a person is.
-      throw Error{ErrorKind::kReread, error.what(), error.hint()};
-    }
-    throw;
-  }
+  // The slot is nobody's for a moment.
+  open_in_session(*this, {{LSN::from_postgres(handed_over_), session_.history()}, false});
   log_->info("backlog worked off lsn={} streaming={}", LSN::from_postgres(handed_over_).to_string(),
              streaming_ ? "on" : "off");
 }
