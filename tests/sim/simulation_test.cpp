@@ -115,6 +115,16 @@ TEST_CASE("seeds that found a defect once") {
   CHECK_FALSE(outcome.violation);
 }
 
+// 1049106, 2037524: a daemon that was taken for dead had begun a copy, and opened its stream when
+// the other one had moved the slot on.
+TEST_CASE("seeds that found a defect once, with tables that are altered") {
+  const auto seed = GENERATE(as<std::uint64_t>(), 1049106, 2037524);
+  CAPTURE(seed);
+  const Outcome outcome = simulate(plan_for(seed));
+  INFO(outcome.violation.value_or(""));
+  CHECK_FALSE(outcome.violation);
+}
+
 TEST_CASE("tables that are altered all the time are altered in every sink") {
   const auto seed = GENERATE(range<std::uint64_t>(0, 60));
   CAPTURE(seed);
