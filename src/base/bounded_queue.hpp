@@ -44,18 +44,7 @@ class BoundedQueue {
   }
 
   std::optional<T> try_pop() {
-    std::optional<T> item;
-    {
-      const std::lock_guard lock(mutex_);
-      if (items_.empty()) {
-        return item;
-      }
-      item.emplace(std::move(items_.front().first));
-      cost_ -= items_.front().second;
-      items_.pop_front();
-    }
-    changed_.notify_all();
-    return item;
+    return try_pop_if([](const T&, std::size_t) { return true; });
   }
 
   // Looks at the next item's cost and decides under the lock: nothing is taken unless `accept` says
@@ -63,6 +52,7 @@ class BoundedQueue {
   template <typename Accept>
   std::optional<T> try_pop_if(Accept accept) {
     std::optional<T> item;
+    bool worth_waking = false;
     {
       const std::lock_guard lock(mutex_);
       if (items_.empty() || !accept(items_.front().first, items_.front().second)) {
@@ -71,8 +61,11 @@ class BoundedQueue {
       item.emplace(std::move(items_.front().first));
       cost_ -= items_.front().second;
       items_.pop_front();
+      worth_waking = has_room(wanted_room());
     }
-    changed_.notify_all();
+    if (worth_waking) {
+      changed_.notify_all();
+    }
     return item;
   }
 
@@ -88,9 +81,8 @@ class BoundedQueue {
   // the bound is free, at `deadline`, or at a wake().
   void wait_not_full(TimePoint deadline) {
     std::unique_lock lock(mutex_);
-    const std::size_t cost = std::max(cost_refused_, cost_max_ / 4);
     changed_.wait_until(lock, deadline,
-                        [&] { return has_room(cost) || wakes_ != producer_wakes_; });
+                        [&] { return has_room(wanted_room()) || wakes_ != producer_wakes_; });
     producer_wakes_ = wakes_;
   }
 
@@ -127,6 +119,10 @@ class BoundedQueue {
   }
 
  private:
+  // For which a producer that found none is woken: a switch of threads for each item costs more
+  // than the items.
+  std::size_t wanted_room() const { return std::max(cost_refused_, cost_max_ / 4); }
+
   bool has_room(std::size_t cost) const {
     return broken(Break::kNoBackPressure) || items_.empty() ||
            (items_.size() < items_max_ && cost_ + cost <= cost_max_);
