@@ -38,6 +38,7 @@ class ScriptDml {
   std::string swap_columns(const ScriptTable& table);
   std::string erase(const ScriptTable& table);
   std::string truncate(std::size_t table);
+  bool may_be_emptied(std::size_t table) const;
 
   std::vector<std::size_t> some_columns(const ScriptTable& table);
   std::vector<std::size_t> written_columns(const ScriptTable& table);
