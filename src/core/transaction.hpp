@@ -84,6 +84,9 @@ class Transaction {
   // Names a table as involved although no change of it follows: an empty table of a first copy.
   void involve(const TableSchemaPtr& schema) { remember(schema); }
 
+  // So many changes are about to come.
+  void expect_changes(std::size_t count) { changes_.reserve(count); }
+
   // Copies a row into arena().
   Row copy_row(Row row);
 

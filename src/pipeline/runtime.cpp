@@ -107,7 +107,7 @@ void Runtime::switch_to(std::string_view name) {
   switch_to(name, open_in_session);
 }
 
-void Runtime::switch_to(std::string_view name, void (*open)(Capturer&, const StartPoint&)) {
+void Runtime::switch_to(std::string_view name, void (*opener)(Capturer&, const StartPoint&)) {
   const auto found = capturers_.find(name);
   if (found == capturers_.end()) {
     throw Error{ErrorKind::kOperator, "there is no capturer named \"" + std::string(name) + "\"",
@@ -120,7 +120,7 @@ void Runtime::switch_to(std::string_view name, void (*open)(Capturer&, const Sta
                                           " is running"};
   }
   try {
-    open(*found->second, start_);
+    opener(*found->second, start_);
   } catch (...) {
     states_.set(RunState::kIdle);
     throw;

@@ -52,8 +52,8 @@ class Runtime {
   std::string_view current() const;
 
  private:
-  // As switch_to(), opening by `open`.
-  void switch_to(std::string_view name, void (*open)(Capturer&, const StartPoint&));
+  // As switch_to(), opening by `opener`.
+  void switch_to(std::string_view name, void (*opener)(Capturer&, const StartPoint&));
   void take_wishes();
   void remember(const Transaction& transaction);
 

@@ -25,6 +25,11 @@ std::int64_t lock_number(const std::string& pipeline, const std::string& sink) {
   return static_cast<std::int64_t>(hash);
 }
 
+bool is_complete(Row row) {
+  return std::none_of(row.begin(), row.end(),
+                      [](const Value& value) { return value.is_unchanged(); });
+}
+
 std::string milliseconds(Duration duration) {
   return std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(duration).count());
 }
@@ -161,7 +166,7 @@ void PostgresSink::begin() {
 }
 
 void PostgresSink::prepare_table(const SinkConfigPtr& table, MissingTable missing) {
-  TargetTable target = open_target_table(*connection_, *table, missing);
+  TargetTable target = open_target_table(sql(), *table, missing);
   if (target.needs_source_order) {
     log_->info(
         "table is written in source order sink={} table={} reason=\"constraints or triggers\"",
@@ -171,8 +176,7 @@ void PostgresSink::prepare_table(const SinkConfigPtr& table, MissingTable missin
     created_.insert(table.get());
   }
   tables_[table.get()] = {
-      std::make_unique<TableWriter>(*connection_, table, std::move(target), ++tables_prepared_),
-      false};
+      std::make_unique<TableWriter>(sql(), table, std::move(target), ++tables_prepared_), false};
 }
 
 TableRecords PostgresSink::known_tables() {
@@ -181,15 +185,15 @@ TableRecords PostgresSink::known_tables() {
 }
 
 void PostgresSink::remember_table(const TableRecord& record) {
-  registry_.write(*connection_, record);
+  registry_.write(sql(), record);
 }
 
 void PostgresSink::forget_tables() {
-  registry_.clear(*connection_);
+  registry_.clear(sql());
 }
 
 void PostgresSink::forget_table(const TableRecord& record) {
-  registry_.remove(*connection_, record);
+  registry_.remove(sql(), record);
 }
 
 std::string PostgresSink::forget_statement(const TableRecord& record) const {
@@ -197,25 +201,25 @@ std::string PostgresSink::forget_statement(const TableRecord& record) const {
 }
 
 AlterationPlan PostgresSink::plan_alteration(const SinkConfig& now, const TableRecord& before) {
-  return postgres::plan_alteration(*connection_, now, before);
+  return postgres::plan_alteration(sql(), now, before);
 }
 
 AlterationPlan PostgresSink::plan_replacement(const SinkConfig& now, const TableRecord& occupant) {
-  return postgres::plan_replacement(*connection_, now, occupant);
+  return postgres::plan_replacement(sql(), now, occupant);
 }
 
 // In the transaction of the rows that come with it: PostgreSQL's DDL is transactional.
 void PostgresSink::alter_table(const AlterationPlan& plan) {
   for (const std::string& statement : plan.statements) {
-    connection_->exec(statement, "alter a table");
+    sql().exec(statement, "alter a table");
   }
 }
 
 void PostgresSink::prepare_copy(const SinkConfig& table, ExistingRows existing) {
   TableWriter& target = writer(&table);
   const pq::Result rows =
-      connection_->exec(fmt::format("SELECT EXISTS (SELECT 1 FROM {})", target.table().quoted_name),
-                        "look into table " + table.output.name.to_string());
+      sql().exec(fmt::format("SELECT EXISTS (SELECT 1 FROM {})", target.table().quoted_name),
+                 "look into table " + table.output.name.to_string());
   if (!rows.boolean(0, 0)) {
     if (created_.contains(&table) && !table.output.key.empty()) {
       put_off_key(table);
@@ -241,29 +245,38 @@ void PostgresSink::prepare_copy(const SinkConfig& table, ExistingRows existing) 
 void PostgresSink::put_off_key(const SinkConfig& table) {
   const std::string& name = writer(&table).table().quoted_name;
   const std::string doing = "put off the key of table " + table.output.name.to_string();
-  const pq::Result key = connection_->exec(
+  const pq::Result key = sql().exec(
       "SELECT quote_ident(conname), pg_get_constraintdef(oid) FROM pg_constraint "
       "WHERE conrelid = $1::regclass AND contype = 'p'",
       {name}, doing);
   if (key.rows() == 0) {
     return;
   }
-  connection_->exec(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", name, key.value(0, 0)), doing);
+  sql().exec(fmt::format("ALTER TABLE {} DROP CONSTRAINT {}", name, key.value(0, 0)), doing);
   keys_to_build_.push_back(
       fmt::format("ALTER TABLE {} ADD CONSTRAINT {} {}", name, key.value(0, 0), key.value(0, 1)));
 }
 
 void PostgresSink::build_keys() {
   for (const std::string& statement : keys_to_build_) {
-    connection_->exec(statement, "build the key of a table whose rows are copied");
+    sql().exec(statement, "build the key of a table whose rows are copied");
   }
   keys_to_build_.clear();
 }
 
 TableWriter& PostgresSink::writer(const SinkConfig* table) {
+  finish_open_copy();
+  return *prepared(table).writer;
+}
+
+const TargetTable& PostgresSink::target(const SinkConfig* table) const {
+  return prepared(table).writer->table();
+}
+
+const PostgresSink::Prepared& PostgresSink::prepared(const SinkConfig* table) const {
   const auto found = tables_.find(table);
   HEADGATE_CHECK(found != tables_.end(), "a table is prepared before it is written to");
-  return *found->second.writer;
+  return found->second;
 }
 
 void PostgresSink::write(std::span<const Sink> operations) {
@@ -273,34 +286,101 @@ void PostgresSink::write(std::span<const Sink> operations) {
         // What decides a conflict is the row that is there at that moment.
         return std::exchange(last, operation.config) != operation.config &&
                (operation.config->on_conflict != OnConflict::kOverwrite ||
-                writer(operation.config).table().needs_source_order);
+                target(operation.config).needs_source_order);
       });
   if (in_order) {
-    connection_->exec("SET CONSTRAINTS ALL DEFERRED", "defer constraints");
+    sql().exec("SET CONSTRAINTS ALL DEFERRED", "defer constraints");
     write_in_order(operations);
   } else {
     write_net_effect(operations);
   }
 }
 
-// The part of a bulk load, or all of it: many new rows of one table, and nothing else. Should a key
-// be among them twice, the copy is refused.
-bool PostgresSink::write_new_rows(std::span<const Sink> operations) {
+// The part of a bulk load, or all of it: many new rows of one table. Should a key be among them
+// twice, the copy is refused. Returns how many of the operations are done.
+std::size_t PostgresSink::write_new_rows(std::span<const Sink> operations) {
+  const SinkConfig* table = operations.empty() ? nullptr : operations.front().config;
+  if (open_copy_ && open_copy_->table == table) {
+    return put_new_rows(operations);
+  }
   if (operations.size() < TableWriter::kCopyRowsMin) {
-    return false;
+    return 0;
   }
-  const SinkConfig* table = operations.front().config;
+  const auto end =
+      std::find_if_not(operations.begin(), operations.end(), [&](const Sink& operation) {
+        return operation.config == table && operation.operation == Operation::kInsert;
+      });
+  const auto inserts = operations.first(static_cast<std::size_t>(end - operations.begin()));
+  TableWriter& target = writer(table);
+  if (inserts.size() >= kOpenCopyRowsMin && target.takes_copies() &&
+      !no_open_copies_.contains(target.table().quoted_name)) {
+    open_copy_ = {table, target.open_copy()};
+    return put_new_rows(inserts);
+  }
+  if (inserts.size() < operations.size()) {
+    return 0;
+  }
   std::vector<Row> rows;
-  rows.reserve(operations.size());
-  for (const Sink& operation : operations) {
-    const bool complete = std::none_of(operation.data.begin(), operation.data.end(),
-                                       [](const Value& value) { return value.is_unchanged(); });
-    if (operation.config != table || operation.operation != Operation::kInsert || !complete) {
-      return false;
+  rows.reserve(inserts.size());
+  for (const Sink& insert : inserts) {
+    if (!is_complete(insert.data)) {
+      return 0;
     }
-    rows.push_back(operation.data);
+    rows.push_back(insert.data);
   }
-  return try_copy(writer(table), rows);
+  return try_copy(target, rows) ? rows.size() : 0;
+}
+
+// Those of the operations that go on with the open copy, up to the first that does not.
+std::size_t PostgresSink::put_new_rows(std::span<const Sink> operations) {
+  std::size_t done = 0;
+  try {
+    for (const Sink& operation : operations) {
+      if (operation.config != open_copy_->table || operation.operation != Operation::kInsert ||
+          !is_complete(operation.data)) {
+        break;
+      }
+      open_copy_->stream->put(operation.data);
+      ++done;
+    }
+  } catch (const Error& error) {
+    throw open_copy_refused(error);
+  }
+  return done;
+}
+
+void PostgresSink::finish_open_copy() {
+  if (!open_copy_) {
+    return;
+  }
+  try {
+    const std::int64_t rows = open_copy_->stream->finish();
+    log_->debug("rows copied sink={} table={} rows={}", options_.name,
+                open_copy_->table->output.name.to_string(), rows);
+  } catch (const Error& error) {
+    throw open_copy_refused(error);
+  }
+  open_copy_.reset();
+}
+
+// What the server says to COPY it may say otherwise, or with better reason, to INSERT; but the rows
+// before are no longer here. They come again, and then every statement ends before the next.
+Error PostgresSink::open_copy_refused(const Error& error) {
+  const std::string& table = target(open_copy_->table).quoted_name;
+  open_copy_.reset();
+  if (error.kind() != ErrorKind::kRow && error.kind() != ErrorKind::kOperator) {
+    return error;
+  }
+  no_open_copies_.insert(table);
+  return Error{ErrorKind::kTransient,
+               fmt::format("{}: a copy into {} was refused, and its rows are written again: {}",
+                           connection_->role(), table, error.what())};
+}
+
+// What the present connection is asked goes through here, but for begin and rollback.
+pq::Connection& PostgresSink::sql() {
+  finish_open_copy();
+  return *connection_;
 }
 
 bool PostgresSink::try_copy(TableWriter& table, std::span<const Row> rows) {
@@ -314,7 +394,8 @@ bool PostgresSink::try_copy(TableWriter& table, std::span<const Row> rows) {
 }
 
 void PostgresSink::write_net_effect(std::span<const Sink> operations) {
-  if (write_new_rows(operations)) {
+  operations = operations.subspan(write_new_rows(operations));
+  if (operations.empty()) {
     return;
   }
   NetEffect effect;
@@ -397,7 +478,7 @@ void PostgresSink::count_missing(std::int64_t expected, std::int64_t found) {
 
 void PostgresSink::copy(std::span<const Sink> operations) {
   if (any_in_source_order()) {
-    connection_->exec("SET CONSTRAINTS ALL DEFERRED", "defer constraints");
+    sql().exec("SET CONSTRAINTS ALL DEFERRED", "defer constraints");
   }
   while (!operations.empty()) {
     const SinkConfig* config = operations.front().config;
@@ -420,12 +501,12 @@ void PostgresSink::commit(const CommitMark& mark) {
   build_keys();
   // Deferred constraints fail here, while the transaction can still be taken apart, not in COMMIT.
   if (any_in_source_order()) {
-    connection_->exec("SET CONSTRAINTS ALL IMMEDIATE", "check deferred constraints");
+    sql().exec("SET CONSTRAINTS ALL IMMEDIATE", "check deferred constraints");
   }
   if (broken(Break::kPositionOutsideTx)) {
-    connection_->exec("COMMIT; BEGIN", "commit");
+    sql().exec("COMMIT; BEGIN", "commit");
   }
-  positions_.commit(*connection_, mark);
+  positions_.commit(sql(), mark);
   in_transaction_ = false;
   created_.clear();
 }
@@ -437,7 +518,7 @@ bool PostgresSink::any_in_source_order() const {
 }
 
 void PostgresSink::keep_alive() {
-  connection_->exec("SELECT 1", "keep the transaction open");
+  sql().exec("SELECT 1", "keep the transaction open");
 }
 
 void PostgresSink::rollback() noexcept {
@@ -456,6 +537,7 @@ void PostgresSink::rollback() noexcept {
 }
 
 void PostgresSink::forget_prepared() noexcept {
+  open_copy_.reset();
   tables_.clear();
   created_.clear();
   keys_to_build_.clear();

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -63,6 +64,10 @@ class PostgresSink final : public SinkDriver {
   std::uint64_t missing_rows() const { return missing_rows_; }
 
  private:
+  // From so many new rows on, a copy is left open: these come from a large transaction or a long
+  // backlog, and more may follow.
+  static constexpr std::size_t kOpenCopyRowsMin = 5000;
+
   pq::ConnectOptions connect_options() const;
   void take_session_lock();
   void set_up_origin();
@@ -71,12 +76,22 @@ class PostgresSink final : public SinkDriver {
   void put_off_key(const SinkConfig& table);
   void build_keys();
   void forget_prepared() noexcept;
+  struct Prepared {
+    std::unique_ptr<TableWriter> writer;
+    bool copies_over_rows = false;  // rows may exist already: COPY would trip over them
+  };
   TableWriter& writer(const SinkConfig* table);
+  const Prepared& prepared(const SinkConfig* table) const;
+  const TargetTable& target(const SinkConfig* table) const;
   void rename_staging(const TableName& staging, const TableName& name);
   void fill_from_staging(const StagedTable& staged, bool deletes_first);
   void delete_others(const StagedTable& staged);
   References references_among(std::span<const StagedTable> tables);
-  bool write_new_rows(std::span<const Sink> operations);
+  std::size_t write_new_rows(std::span<const Sink> operations);
+  std::size_t put_new_rows(std::span<const Sink> operations);
+  void finish_open_copy();
+  Error open_copy_refused(const Error& error);
+  pq::Connection& sql();
   bool try_copy(TableWriter& table, std::span<const Row> rows);
   void write_net_effect(std::span<const Sink> operations);
   void write_in_order(std::span<const Sink> operations);
@@ -93,15 +108,19 @@ class PostgresSink final : public SinkDriver {
   bool commits_are_durable_ = true;
   std::int64_t locking_session_ = 0;  // the server's pid of our last session that had the lock
   bool in_transaction_ = false;
-  struct Prepared {
-    std::unique_ptr<TableWriter> writer;
-    bool copies_over_rows = false;  // rows may exist already: COPY would trip over them
-  };
   std::map<const SinkConfig*, Prepared> tables_;
   // Of the open transaction: the tables that it created, and what gives them the keys that they
   // have been without while their rows were copied.
   std::set<const SinkConfig*> created_;
   std::vector<std::string> keys_to_build_;
+  // Goes on with the next write(), should that have more such rows; every other statement ends it.
+  struct OpenCopy {
+    const SinkConfig* table;
+    std::unique_ptr<CopyStream> stream;
+  };
+  std::optional<OpenCopy> open_copy_;
+  // Tables of which an open copy was refused, by quoted name: never again.
+  std::set<std::string> no_open_copies_;
   unsigned tables_prepared_ = 0;
   std::uint64_t missing_rows_ = 0;
 };

@@ -101,9 +101,9 @@ std::vector<std::size_t> referred_first(std::size_t tables, const References& re
 }  // namespace
 
 bool PostgresSink::has_table(const TableName& table) {
-  return connection_
-      ->exec("SELECT to_regclass($1) IS NOT NULL", {quoted_table(table)},
-             "look up table " + table.to_string())
+  return sql()
+      .exec("SELECT to_regclass($1) IS NOT NULL", {quoted_table(table)},
+            "look up table " + table.to_string())
       .boolean(0, 0);
 }
 
@@ -115,14 +115,14 @@ void PostgresSink::check_copy_target(const SinkConfig& table, ExistingRows exist
   if (!has_table(table.output.name)) {
     return;
   }
-  open_target_table(*connection_, table, MissingTable::kRefuse);
-  if (existing == ExistingRows::kRefuse && has_rows(*connection_, table.output.name)) {
+  open_target_table(sql(), table, MissingTable::kRefuse);
+  if (existing == ExistingRows::kRefuse && has_rows(sql(), table.output.name)) {
     throw holds_rows(table.output.name);
   }
 }
 
 void PostgresSink::drop_staging(const TableName& staging) {
-  connection_->exec("DROP TABLE IF EXISTS " + quoted_table(staging), "drop a staging table");
+  sql().exec("DROP TABLE IF EXISTS " + quoted_table(staging), "drop a staging table");
 }
 
 void PostgresSink::copy_chunk(std::span<const Sink> operations, bool meets_rows) {
@@ -155,7 +155,7 @@ void PostgresSink::take_staging(std::span<const StagedTable> tables) {
            });
   };
   // These go through whole tables, unlike all other statements of ours.
-  connection_->exec(
+  sql().exec(
       "SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; "
       "SET LOCAL enable_mergejoin = on; SET CONSTRAINTS ALL DEFERRED",
       "take a copy in");
@@ -174,7 +174,7 @@ void PostgresSink::take_staging(std::span<const StagedTable> tables) {
     }
     drop_staging(tables[*i].staging);
   }
-  connection_->exec(
+  sql().exec(
       "SET CONSTRAINTS ALL IMMEDIATE; SET LOCAL enable_seqscan = off; "
       "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off",
       "take a copy in");
@@ -183,35 +183,34 @@ void PostgresSink::take_staging(std::span<const StagedTable> tables) {
 void PostgresSink::fill_from_staging(const StagedTable& staged, bool deletes_first) {
   const SinkConfig& table = *staged.table;
   const TableName& name = table.output.name;
-  const TargetTable target = open_target_table(*connection_, table, MissingTable::kRefuse);
-  if (staged.existing == ExistingRows::kRefuse && has_rows(*connection_, name)) {
+  const TargetTable target = open_target_table(sql(), table, MissingTable::kRefuse);
+  if (staged.existing == ExistingRows::kRefuse && has_rows(sql(), name)) {
     throw holds_rows(name);
   }
-  connection_->exec("ANALYZE " + quoted_table(staged.staging), "take a copy in");
+  sql().exec("ANALYZE " + quoted_table(staged.staging), "take a copy in");
   if (staged.existing == ExistingRows::kReplace && deletes_first) {
     delete_others(staged);
   }
-  connection_->exec(insert_all(table, target, staged.staging), "fill table " + name.to_string());
+  sql().exec(insert_all(table, target, staged.staging), "fill table " + name.to_string());
 }
 
 void PostgresSink::delete_others(const StagedTable& staged) {
-  const TargetTable target = open_target_table(*connection_, *staged.table, MissingTable::kRefuse);
-  connection_->exec(delete_statement(*staged.table, target, staged.staging),
-                    "replace table " + staged.table->output.name.to_string());
+  const TargetTable target = open_target_table(sql(), *staged.table, MissingTable::kRefuse);
+  sql().exec(delete_statement(*staged.table, target, staged.staging),
+             "replace table " + staged.table->output.name.to_string());
 }
 
 References PostgresSink::references_among(std::span<const StagedTable> tables) {
   std::vector<std::string> names;
   for (std::size_t i = 0; i < tables.size(); ++i) {
-    names.push_back(
-        fmt::format("({}, to_regclass({}))", i,
-                    connection_->quote_literal(quoted_table(tables[i].table->output.name))));
+    names.push_back(fmt::format("({}, to_regclass({}))", i,
+                                sql().quote_literal(quoted_table(tables[i].table->output.name))));
   }
   References references;
   if (names.size() < 2) {
     return references;
   }
-  const pq::Result found = connection_->exec(
+  const pq::Result found = sql().exec(
       fmt::format("WITH t (n, id) AS (VALUES {}) SELECT a.n, b.n FROM pg_constraint c JOIN t a ON "
                   "a.id = c.conrelid JOIN t b ON b.id = c.confrelid "
                   "WHERE c.contype = 'f' AND a.n <> b.n",
@@ -227,22 +226,21 @@ References PostgresSink::references_among(std::span<const StagedTable> tables) {
 // With its key's index, whose name people look for.
 void PostgresSink::rename_staging(const TableName& staging, const TableName& name) {
   const std::string doing = "name table " + name.to_string();
-  connection_->exec(fmt::format("ALTER TABLE {} RENAME TO {}", quoted_table(staging),
-                                pq::quote_identifier(name.table)),
-                    doing);
+  sql().exec(fmt::format("ALTER TABLE {} RENAME TO {}", quoted_table(staging),
+                         pq::quote_identifier(name.table)),
+             doing);
   const std::string key_name = name.table + "_pkey";
   if (key_name.size() > 63) {
     return;
   }
-  const pq::Result key = connection_->exec(
+  const pq::Result key = sql().exec(
       "SELECT c.conname FROM pg_constraint c WHERE c.conrelid = $1::regclass AND c.contype = 'p' "
       "AND to_regclass($2) IS NULL",
       {quoted_table(name), quoted_table({name.schema, key_name})}, doing);
   if (key.rows() > 0) {
-    connection_->exec(
-        fmt::format("ALTER TABLE {} RENAME CONSTRAINT {} TO {}", quoted_table(name),
-                    pq::quote_identifier(key.text(0, 0)), pq::quote_identifier(key_name)),
-        doing);
+    sql().exec(fmt::format("ALTER TABLE {} RENAME CONSTRAINT {} TO {}", quoted_table(name),
+                           pq::quote_identifier(key.text(0, 0)), pq::quote_identifier(key_name)),
+               doing);
   }
 }
 

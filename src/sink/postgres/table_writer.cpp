@@ -6,8 +6,6 @@
 #include <fmt/format.h>
 
 #include "base/check.hpp"
-#include "core/value_text.hpp"
-#include "sink/postgres/wire_bytes.hpp"
 
 namespace headgate::sink::postgres {
 namespace {
@@ -17,10 +15,6 @@ constexpr Oid kTextArray = 1009;
 std::string join(const std::vector<std::string>& parts, std::string_view separator) {
   return fmt::to_string(fmt::join(parts, separator));
 }
-
-// COPY's binary format (documentation of COPY, "Binary Format").
-constexpr std::string_view kCopyHeader{"PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19};
-constexpr std::string_view kCopyTrailer = "\377\377";
 
 }  // namespace
 
@@ -342,20 +336,6 @@ std::string TableWriter::on_conflict_clause() const {
                          : "UPDATE SET " + join(overwritten, ", "));
 }
 
-bool TableWriter::sends_binary_copy(Row row) const {
-  for (std::size_t i = 0; i < row.size(); ++i) {
-    const Column& column = config_->output.columns[i];
-    // Of these the text is the binary form; not of "char" (18), whose '' is a byte 0.
-    const bool text_bytes =
-        (column.family == TypeFamily::kText && column.type_oid != 18) || column.type_oid == 114;
-    if (column.type_oid != table_.columns[i].type_oid || row[i].kind == ValueKind::kUnchanged ||
-        (row[i].kind == ValueKind::kText && !text_bytes)) {
-      return false;
-    }
-  }
-  return true;
-}
-
 std::int64_t TableWriter::copy(std::span<const Row> rows) {
   return rows.empty() ? 0 : copy("", rows);
 }
@@ -382,89 +362,15 @@ bool TableWriter::try_copy(std::span<const Row> rows) {
 }
 
 std::int64_t TableWriter::copy(std::string_view first, std::span<const Row> rows) {
-  std::vector<std::string> names;
-  for (const auto& column : table_.columns) {
-    names.push_back(column.quoted_name);
-  }
-  const bool binary =
-      std::all_of(rows.begin(), rows.end(), [&](const Row& row) { return sends_binary_copy(row); });
-  const std::string doing = fmt::format("copy into {}", table_.quoted_name);
-  connection_.copy_begin(fmt::format("{}COPY {} ({}) FROM STDIN{}", first, table_.quoted_name,
-                                     join(names, ", "), binary ? " (FORMAT binary)" : ""),
-                         doing);
-  constexpr std::size_t kBufferSize = std::size_t{64} * 1024;
-  std::string buffer;
-  buffer.reserve(2 * kBufferSize);
-  if (binary) {
-    buffer = kCopyHeader;
-  }
+  CopyStream stream(connection_, *config_, table_, first);
   for (const Row& row : rows) {
-    if (binary) {
-      put_binary_row(row, buffer);
-    } else {
-      put_text_row(row, buffer);
-    }
-    if (buffer.size() >= kBufferSize) {
-      connection_.copy_put(buffer, doing);
-      buffer.clear();
-    }
+    stream.put(row);
   }
-  if (binary) {
-    buffer += kCopyTrailer;
-  }
-  connection_.copy_put(buffer, doing);
-  return connection_.copy_end(doing);
+  return stream.finish();
 }
 
-void TableWriter::put_binary_row(Row row, std::string& out) const {
-  std::size_t size = sizeof(std::uint16_t);
-  for (const Value& value : row) {
-    size += sizeof(std::uint32_t) + value.size;
-  }
-  const std::size_t start = out.size();
-  out.resize(start + size);
-  char* to = put_uint16(out.data() + start, static_cast<std::uint16_t>(row.size()));
-  for (const Value& value : row) {
-    to = put_bytes(put_uint32(to, value.is_null() ? 0xFFFFFFFFU : value.size), value.bytes());
-  }
-}
-
-// COPY's text format (documentation of COPY, "Text Format").
-void TableWriter::put_text_row(Row row, std::string& out) const {
-  for (std::size_t i = 0; i < row.size(); ++i) {
-    if (i > 0) {
-      out.push_back('\t');
-    }
-    if (row[i].is_null()) {
-      out.append("\\N");
-      continue;
-    }
-    std::string printed;
-    std::string_view text = row[i].bytes();
-    if (row[i].kind == ValueKind::kBinary) {
-      printed = value_text(config_->output.columns[i], row[i]);
-      text = printed;
-    }
-    for (const char c : text) {
-      switch (c) {
-        case '\\':
-          out.append("\\\\");
-          break;
-        case '\t':
-          out.append("\\t");
-          break;
-        case '\n':
-          out.append("\\n");
-          break;
-        case '\r':
-          out.append("\\r");
-          break;
-        default:
-          out.push_back(c);
-      }
-    }
-  }
-  out.push_back('\n');
+std::unique_ptr<CopyStream> TableWriter::open_copy() {
+  return std::make_unique<CopyStream>(connection_, *config_, table_);
 }
 
 }  // namespace headgate::sink::postgres

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include "db/pq/connection.hpp"
 #include "pipeline/sink_operation.hpp"
 #include "sink/postgres/array_parameter.hpp"
+#include "sink/postgres/copy_stream.hpp"
 #include "sink/postgres/target_table.hpp"
 
 namespace headgate::sink::postgres {
@@ -76,6 +78,11 @@ class TableWriter {
   // transaction.
   bool try_copy(std::span<const Row> rows);
 
+  // COPY that goes on over several calls, for the portions of a large transaction: the server works
+  // on one portion while the next is made ready. What is refused can then not be written otherwise
+  // any more. REQUIRES: as try_copy(). The writer must outlive it.
+  std::unique_ptr<CopyStream> open_copy();
+
   // Whether COPY and INSERT are the same to the table.
   bool takes_copies() const {
     return !table_.needs_source_order && !table_.has_rules &&
@@ -110,9 +117,6 @@ class TableWriter {
                        std::span<const Row> before);
   std::vector<Part> all_columns() const;
   std::vector<Part> known_of(Row before, bool key_only) const;
-  bool sends_binary_copy(Row row) const;
-  void put_binary_row(Row row, std::string& out) const;
-  void put_text_row(Row row, std::string& out) const;
 
   pq::Connection& connection_;
   SinkConfigPtr config_;

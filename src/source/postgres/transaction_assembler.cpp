@@ -119,6 +119,7 @@ void TransactionAssembler::hand_over(Portion portion, std::vector<TransactionPtr
     current_ = std::make_unique<Transaction>(done->id(), done->commit_lsn(), done->created_at());
     current_->set_commit_time(done->commit_time());
     current_->set_first_ordinal(done->next_ordinal());
+    current_->expect_changes(done->changes().size());
     handed_over_ = true;
   }
   out.push_back(std::move(done));
