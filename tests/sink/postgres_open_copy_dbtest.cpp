@@ -255,3 +255,37 @@ TEST_CASE("a copy that is open goes with its transaction") {
   test.commit(0x10);
   CHECK(test.rows() == "10|101|110");
 }
+
+TEST_CASE("the rows of a first copy go into one copy too, and its refusal is the answer") {
+  OpenCopy test;
+  bool as_chunk = false;
+  SECTION("all at once") {}
+  SECTION("as a chunk") {
+    as_chunk = true;
+  }
+  const auto copy = [&](const NewRows& rows) {
+    if (as_chunk) {
+      test.sink().copy_chunk(rows.batch.operations(), false);
+    } else {
+      test.sink().copy(rows.batch.operations());
+    }
+  };
+  test.begin();
+  SECTION("taken") {
+    copy(NewRows(1, 10));
+    CHECK(test.is_open());
+    copy(NewRows(11, 10));
+    CHECK(test.is_open());
+    test.commit(0x10);
+    CHECK(test.rows() == "20|1|20");
+  }
+  SECTION("refused") {
+    test.server().execute("INSERT INTO items VALUES (7, 'in the way')");
+    const Error error = error_of([&] {
+      copy(NewRows(1, 10));
+      test.commit(0x10);
+    });
+    CHECK(error.kind() == ErrorKind::kRow);
+    CHECK_THAT(error.what(), Catch::Contains("items_pkey"));
+  }
+}

@@ -314,7 +314,7 @@ std::size_t PostgresSink::write_new_rows(std::span<const Sink> operations) {
   TableWriter& target = writer(table);
   if (inserts.size() >= kOpenCopyRowsMin && target.takes_copies() &&
       !no_open_copies_.contains(target.table().quoted_name)) {
-    open_copy_ = {table, target.open_copy()};
+    open_copy_ = {table, target.open_copy(), false};
     return put_new_rows(inserts);
   }
   if (inserts.size() < operations.size()) {
@@ -367,8 +367,10 @@ void PostgresSink::finish_open_copy() {
 // before are no longer here. They come again, and then every statement ends before the next.
 Error PostgresSink::open_copy_refused(const Error& error) {
   const std::string& table = target(open_copy_->table).quoted_name;
+  const bool is_refusal = error.kind() == ErrorKind::kRow || error.kind() == ErrorKind::kOperator;
+  const bool is_final = open_copy_->is_only_way;
   open_copy_.reset();
-  if (error.kind() != ErrorKind::kRow && error.kind() != ErrorKind::kOperator) {
+  if (!is_refusal || is_final) {
     return error;
   }
   no_open_copies_.insert(table);
@@ -481,20 +483,29 @@ void PostgresSink::copy(std::span<const Sink> operations) {
     sql().exec("SET CONSTRAINTS ALL DEFERRED", "defer constraints");
   }
   while (!operations.empty()) {
-    const SinkConfig* config = operations.front().config;
+    const SinkConfig* table = operations.front().config;
+    if (!prepared(table).copies_over_rows) {
+      operations = operations.subspan(copy_rows(operations));
+      continue;
+    }
     std::vector<Row> rows;
-    while (!operations.empty() && operations.front().config == config) {
-      HEADGATE_CHECK(operations.front().operation == Operation::kInsert, "a copy only inserts");
+    while (!operations.empty() && operations.front().config == table) {
       rows.push_back(operations.front().data);
       operations = operations.subspan(1);
     }
-    const auto& prepared = tables_.at(config);
-    if (prepared.copies_over_rows) {
-      prepared.writer->upsert(rows);
-    } else {
-      prepared.writer->copy(rows);
-    }
+    writer(table).upsert(rows);
   }
+}
+
+// The rows of one table, from the first on, in a copy that is left open for more.
+std::size_t PostgresSink::copy_rows(std::span<const Sink> operations) {
+  const SinkConfig* table = operations.front().config;
+  if (!open_copy_ || open_copy_->table != table) {
+    open_copy_ = {table, writer(table).open_copy(), true};
+  }
+  const std::size_t done = put_new_rows(operations);
+  HEADGATE_CHECK(done > 0, "a copy only inserts whole rows");
+  return done;
 }
 
 void PostgresSink::commit(const CommitMark& mark) {

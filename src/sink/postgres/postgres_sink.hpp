@@ -88,6 +88,7 @@ class PostgresSink final : public SinkDriver {
   void delete_others(const StagedTable& staged);
   References references_among(std::span<const StagedTable> tables);
   std::size_t write_new_rows(std::span<const Sink> operations);
+  std::size_t copy_rows(std::span<const Sink> operations);
   std::size_t put_new_rows(std::span<const Sink> operations);
   void finish_open_copy();
   Error open_copy_refused(const Error& error);
@@ -117,6 +118,7 @@ class PostgresSink final : public SinkDriver {
   struct OpenCopy {
     const SinkConfig* table;
     std::unique_ptr<CopyStream> stream;
+    bool is_only_way;  // the rows of a first copy; others could be written by INSERT
   };
   std::optional<OpenCopy> open_copy_;
   // Tables of which an open copy was refused, by quoted name: never again.

@@ -129,18 +129,18 @@ void PostgresSink::copy_chunk(std::span<const Sink> operations, bool meets_rows)
   if (operations.empty()) {
     return;
   }
+  const SinkConfig* table = operations.front().config;
+  if (!meets_rows || table->output.key.empty()) {
+    HEADGATE_CHECK(copy_rows(operations) == operations.size(), "a chunk is of one table");
+    return;
+  }
   std::vector<Row> rows;
   rows.reserve(operations.size());
   for (const Sink& operation : operations) {
     HEADGATE_CHECK(operation.operation == Operation::kInsert, "a copy only inserts");
     rows.push_back(operation.data);
   }
-  const SinkConfig* table = operations.front().config;
-  if (meets_rows && !table->output.key.empty()) {
-    writer(table).upsert(rows);
-  } else {
-    writer(table).copy(rows);
-  }
+  writer(table).upsert(rows);
 }
 
 // In the order that the sink's foreign keys need: rows come and change in the tables that are

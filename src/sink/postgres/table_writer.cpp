@@ -336,17 +336,17 @@ std::string TableWriter::on_conflict_clause() const {
                          : "UPDATE SET " + join(overwritten, ", "));
 }
 
-std::int64_t TableWriter::copy(std::span<const Row> rows) {
-  return rows.empty() ? 0 : copy("", rows);
-}
-
 bool TableWriter::try_copy(std::span<const Row> rows) {
   if (copy_rest_ > 0) {
     --copy_rest_;
     return false;
   }
   try {
-    copy("SAVEPOINT headgate_copy; ", rows);
+    CopyStream stream(connection_, *config_, table_, "SAVEPOINT headgate_copy; ");
+    for (const Row& row : rows) {
+      stream.put(row);
+    }
+    stream.finish();
   } catch (const Error& error) {
     // Whatever the server says to COPY it may say otherwise, or with better reason, to INSERT.
     const bool refused = error.kind() == ErrorKind::kRow || error.kind() == ErrorKind::kOperator;
@@ -359,14 +359,6 @@ bool TableWriter::try_copy(std::span<const Row> rows) {
   }
   connection_.exec("RELEASE headgate_copy", "finish a copy");
   return true;
-}
-
-std::int64_t TableWriter::copy(std::string_view first, std::span<const Row> rows) {
-  CopyStream stream(connection_, *config_, table_, first);
-  for (const Row& row : rows) {
-    stream.put(row);
-  }
-  return stream.finish();
 }
 
 std::unique_ptr<CopyStream> TableWriter::open_copy() {

@@ -67,9 +67,6 @@ class TableWriter {
   // Removes every row, by DELETE or TRUNCATE as the configuration wants.
   void erase_all();
 
-  // COPY, for rows whose keys are known to be absent. Returns the rows copied.
-  std::int64_t copy(std::span<const Row> rows);
-
   // COPY, for complete rows that should not be there: several times quicker than upsert() or
   // append(), with the same effect where it succeeds. False when the server refused it, or did so
   // of late: nothing is written then.
@@ -78,9 +75,8 @@ class TableWriter {
   // transaction.
   bool try_copy(std::span<const Row> rows);
 
-  // COPY that goes on over several calls, for the portions of a large transaction: the server works
-  // on one portion while the next is made ready. What is refused can then not be written otherwise
-  // any more. REQUIRES: as try_copy(). The writer must outlive it.
+  // COPY, for rows that should not be there, which may go on over several calls: the server works
+  // on one portion while the next is made ready. The writer must outlive it.
   std::unique_ptr<CopyStream> open_copy();
 
   // Whether COPY and INSERT are the same to the table.
@@ -99,7 +95,6 @@ class TableWriter {
   };
 
   bool truncates();
-  std::int64_t copy(std::string_view first, std::span<const Row> rows);
   std::int64_t run(Verb verb, const std::vector<Part>& parts, std::span<const Row> rows,
                    std::span<const Row> before);
   std::string statement(Verb verb, const std::vector<Part>& parts) const;
