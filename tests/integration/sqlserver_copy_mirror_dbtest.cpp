@@ -506,3 +506,23 @@ TEST_CASE("a first copy without snapshot isolation stops with the statement that
   daemon.wait_ready(60s);
   copying.compare(daemon);
 }
+
+TEST_CASE("a copy that a person asks for waits for snapshot isolation, and changes go on") {
+  Copying copying("sqlserver_copy_waits");
+  Daemon daemon(copying.folder, copying.config);
+  daemon.start();
+  daemon.wait_ready(60s);
+  copying.compare(daemon);
+  copying.server.execute("ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION OFF");
+  REQUIRE(daemon.command({"snapshot", "start"}).ok());
+  daemon.wait_until("the copy waits", 30s, [&] {
+    return count(daemon.log(), "ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON") > 0;
+  });
+  copying.server.execute("UPDATE dbo.goods SET n = n + 1");
+  copying.compare(daemon);
+  CHECK(daemon.running());
+  copying.server.execute("ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON");
+  daemon.wait_until("the copy is made", 60s, [&] { return count(daemon.log(), "copy read") == 2; });
+  copying.compare(daemon);
+  CHECK(daemon.terminate().ok());
+}

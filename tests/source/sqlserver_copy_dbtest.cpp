@@ -527,18 +527,20 @@ TEST_CASE("a table that is altered, locked or dropped beside the view waits") {
   CHECK(copying.all("t") == Lines{"1,1,NULL"});  // and the point is still good
 }
 
-TEST_CASE("snapshots that are not allowed are an error with the statement that allows them") {
+TEST_CASE("snapshots that are not allowed are waited for, with the statement that allows them") {
   Copying copying(Capture::kItself);
   copying.execute("ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION OFF");
   copying.open();
   copying.reader->request_point();
-  try {
-    copying.reader->point(copying.clock.now() + 20s);
-    FAIL("no error");
-  } catch (const Error& error) {
-    CHECK(error.kind() == ErrorKind::kOperator);
-    CHECK(error.hint() == "ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON");
-  }
+  CHECK_FALSE(copying.reader->point(copying.clock.now() + 1s));
+  const CopySource::Waiting waiting = copying.reader->waiting();
+  CHECK_FALSE(waiting.holds_stream);
+  CHECK_THAT(std::string(waiting.reason), Catch::Contains("not allowed"));
+  CHECK(waiting.remedy == "ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON");
+
+  copying.execute("ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON");
+  CHECK(copying.reader->point(copying.clock.now() + 20s));
+  CHECK_THAT(std::string(copying.reader->waiting().reason), !Catch::Contains("not allowed"));
 }
 
 TEST_CASE("a table without a key is read where nothing of it changes") {

@@ -44,6 +44,10 @@ namespace headgate::source::sqlserver {
 // those, and briefly: TableLocks). Then the view has exactly what ended before the savepoint, which
 // takes the place of `from` for these tables; others are not read at the point.
 //
+// Where the database does not allow snapshots, the copy waits until it does: a first one is refused
+// before it begins (Source::prepare()), and one that a person asks for while changes are followed
+// must not stop those.
+//
 // The server keeps old row versions while a point is awaited and used: some seconds, and as much
 // longer as the capture process is behind. Its log it keeps for that process anyway.
 class ChunkReader final : public CopySource {
@@ -70,6 +74,7 @@ class ChunkReader final : public CopySource {
 
  private:
   void pin();
+  bool try_to_pin();
   std::vector<TableLocks::Table> tables_to_lock();
   void add_estimates(std::vector<CopyTable>& tables);
 
@@ -114,6 +119,7 @@ class ChunkReader final : public CopySource {
   std::unique_ptr<CopyView> earlier_;
   bool earlier_missed_ = false;
   TimePoint next_look_{};
+  bool snapshots_allowed_ = true;  // as far as the last attempt knows
   std::optional<Position> point_;
 
   std::vector<Reading> tables_;  // as they are at the point

@@ -13,6 +13,8 @@ namespace {
 
 // While a point is awaited, how often the server is asked.
 constexpr Duration kLook = std::chrono::milliseconds(100);
+// And whether it allows snapshots by now.
+constexpr Duration kLookForSnapshots = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -44,8 +46,8 @@ std::optional<Position> ChunkReader::point(TimePoint deadline) {
     if (clock_.now() < next_look_) {
       break;
     }
-    if (!fence_) {
-      pin();
+    if (!fence_ && !try_to_pin()) {
+      continue;
     }
     next_look_ = clock_.now() + kLook;
     if (const auto to = fence_->passed(session_.connection())) {
@@ -57,7 +59,27 @@ std::optional<Position> ChunkReader::point(TimePoint deadline) {
   return point_;
 }
 
+bool ChunkReader::try_to_pin() {
+  try {
+    pin();
+    snapshots_allowed_ = true;
+    return true;
+  } catch (const SnapshotsNotAllowed& error) {
+    view_->end();
+    next_look_ = clock_.now() + kLookForSnapshots;
+    if (std::exchange(snapshots_allowed_, false)) {
+      log_->warn("the copy waits for snapshots, changes go on meanwhile error=\"{}\" remedy=\"{}\"",
+                 error.what(), error.hint());
+    }
+    return false;
+  }
+}
+
 CopySource::Waiting ChunkReader::waiting() const {
+  if (!snapshots_allowed_) {
+    return {false, "snapshot isolation is not allowed in the source's database",
+            "ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON"};
+  }
   return {false,
           "the capture process has not read the log to where it asked for a copy point, and no "
           "commit behind it is captured",

@@ -16,11 +16,14 @@ constexpr std::int32_t kSnapshotsNotAllowed = 3952;
   if (!error.has(kSnapshotsNotAllowed)) {
     throw error;
   }
-  throw Error{ErrorKind::kOperator, error.what(),
-              "ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON"};
+  throw SnapshotsNotAllowed(error.what());
 }
 
 }  // namespace
+
+SnapshotsNotAllowed::SnapshotsNotAllowed(const std::string& message)
+    : Error(ErrorKind::kOperator, message,
+            "ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON") {}
 
 void CopyView::connect() {
   if (connection_ && !connection_->lost()) {

@@ -3,12 +3,21 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
+#include "base/error.hpp"
 #include "core/lsn.hpp"
 #include "db/odbc/connection.hpp"
 #include "source/sqlserver/session.hpp"
 
 namespace headgate::source::sqlserver {
+
+// The database does not allow transactions in SNAPSHOT isolation. Error{kOperator} with the
+// statement that allows them.
+class SnapshotsNotAllowed : public Error {
+ public:
+  explicit SnapshotsNotAllowed(const std::string& message);
+};
 
 // A transaction in SNAPSHOT isolation, on a connection of its own. The server keeps old versions of
 // rows as long as it is open.
@@ -25,11 +34,10 @@ class CopyView {
   CopyView& operator=(const CopyView&) = delete;
 
   // So that begin() takes no time for it. Throws Error{kReread} when the connection leads to a
-  // database of another history.
+  // database of another history, and SnapshotsNotAllowed, as begin() does.
   void connect();
 
-  // Pins the view, and puts a savepoint into the log behind all that it has. Throws
-  // Error{kOperator} where the database does not allow snapshots. REQUIRES: connect().
+  // Pins the view, and puts a savepoint into the log behind all that it has. REQUIRES: connect().
   void begin();
   bool is_open() const { return open_; }
   void end() noexcept;
