@@ -33,6 +33,7 @@ PipelineParts::SinkParts make_sink(const SinkSettings& settings, const Config& c
   parts.name = settings.name;
   MirrorOptions mirror = settings.mirror.value_or(MirrorOptions{});
   mirror.schema_changes = config.schema_changes;
+  mirror.isolation = config.isolation;
   const Logger log = make_logger("sink." + settings.name);
   if (const auto* sqlite = std::get_if<sink::sqlite::Options>(&settings.driver)) {
     parts.type = "sqlite";

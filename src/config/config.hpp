@@ -63,6 +63,7 @@ struct Config {
   bool copy_new_tables = true;  // new_tables: snapshot
   SnapshotConfig snapshot;
   SchemaChanges schema_changes = SchemaChanges::kApply;
+  Isolation isolation = Isolation::kPipeline;
   std::vector<SinkSettings> sinks;
   std::string storage_dir = "./data";
   std::uint64_t memory_limit = std::uint64_t{256} * 1024 * 1024;

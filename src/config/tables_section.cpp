@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include "config/not_available.hpp"
 #include "config/sections.hpp"
 
 namespace headgate::config {
@@ -117,7 +116,9 @@ void read_tables(const Section& root, Config& config) {
   config.schema_changes = changes == "pause"    ? SchemaChanges::kPause
                           : changes == "ignore" ? SchemaChanges::kIgnore
                                                 : SchemaChanges::kApply;
-  only_default_choice(root, "isolation", "pipeline", {"pipeline", "table"});
+  config.isolation = root.choice("isolation", "pipeline", {"pipeline", "table"}) == "table"
+                         ? Isolation::kTable
+                         : Isolation::kPipeline;
 }
 
 }  // namespace headgate::config

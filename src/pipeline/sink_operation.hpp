@@ -29,6 +29,12 @@ enum class SchemaChanges : std::uint8_t {
   kIgnore,  // leave it as it is: new columns are not written
 };
 
+// What a change that only a person can carry over holds back (SchemaFollower).
+enum class Isolation : std::uint8_t {
+  kPipeline,  // everything behind it: the sink always shows a state that the source had
+  kTable,     // its table alone, until that is copied anew; transactions are torn across it
+};
+
 // How all rows of an output table are removed, when the source has truncated its own.
 enum class TruncateMode : std::uint8_t {
   kDelete,  // as any other delete: readers with an older snapshot go on seeing them
@@ -52,6 +58,7 @@ struct SinkConfig {
   OnConflict on_conflict = OnConflict::kOverwrite;
   TruncateMode truncate = TruncateMode::kDelete;
   SchemaChanges schema_changes = SchemaChanges::kApply;
+  Isolation isolation = Isolation::kPipeline;
 
   std::vector<std::string> primary_key() const;
 };

@@ -95,6 +95,20 @@ CopyProgress to_copy(const json::value& value) {
   return copy;
 }
 
+json::object to_object(const TablePause& pause) {
+  return {{"reason", pause.reason},
+          {"remedy", pause.remedy},
+          {"since", pause.since},
+          {"refused", pause.refused}};
+}
+
+TablePause to_pause(const json::value& value) {
+  const json::object& object = value.as_object();
+  return {std::string(object.at("reason").as_string()),
+          std::string(object.at("remedy").as_string()), std::string(object.at("since").as_string()),
+          std::string(object.at("refused").as_string())};
+}
+
 }  // namespace
 
 TableRecord record_of(const SinkConfig& config) {
@@ -133,6 +147,9 @@ std::string to_json(const TableRecord& record) {
   if (!record.consistent_from.empty()) {
     object.emplace("consistent_from", record.consistent_from);
   }
+  if (record.paused) {
+    object.emplace("paused", to_object(*record.paused));
+  }
   return json::serialize(object);
 }
 
@@ -152,6 +169,9 @@ TableRecord parse_record(std::string_view text) {
     }
     if (const json::value* position = object.if_contains("consistent_from")) {
       record.consistent_from = position->as_string();
+    }
+    if (const json::value* pause = object.if_contains("paused")) {
+      record.paused = to_pause(*pause);
     }
     for (const json::value& column : object.at("columns").as_array()) {
       record.source.columns.push_back(to_column(column));

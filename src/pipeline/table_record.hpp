@@ -33,14 +33,27 @@ struct CopyProgress {
   friend bool operator==(const CopyProgress&, const CopyProgress&) = default;
 };
 
+// Why a table stays as it is while all else goes on (Isolation::kTable). Its changes are skipped
+// from then on, so that only a fresh copy ends it.
+struct TablePause {
+  std::string reason;        // what the source has changed, and why headgate cannot
+  std::string remedy;        // what a person does
+  std::string since;         // the sink's position then: the rows are the source's there
+  std::string refused = {};  // why the last fresh copy was not taken; empty: none was refused
+
+  friend bool operator==(const TablePause&, const TablePause&) = default;
+};
+
 // One row of headgate_tables. A plain value.
 struct TableRecord {
-  TableSchema source;                     // its fills are not kept
+  // Its fills are not kept. Of a paused table that is copied: as its copy's rows are.
+  TableSchema source;
   TableName target;                       // the sink's table
   std::optional<CopyProgress> copy = {};  // while it is copied in chunks
   // From which position on its rows are those of the source; empty where a first copy of all tables
   // at once has brought them.
   std::string consistent_from = {};
+  std::optional<TablePause> paused = {};
 
   friend bool operator==(const TableRecord&, const TableRecord&) = default;
 };

@@ -84,6 +84,7 @@ const SinkConfigPtr& Mirror::config_for(const TransformContext& context,
     config->output = *schema;
     config->output.name = target_name(schema->name);
     config->schema_changes = options_.schema_changes;
+    config->isolation = options_.isolation;
     config->truncate = options_.truncate;
     claim(config->output.name, id, schema->name);
     target.config = std::move(config);

@@ -18,6 +18,7 @@ struct MirrorOptions {
 
   // Of all sinks of a pipeline.
   SchemaChanges schema_changes = SchemaChanges::kApply;
+  Isolation isolation = Isolation::kPipeline;
 };
 
 }  // namespace headgate

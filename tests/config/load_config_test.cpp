@@ -77,6 +77,7 @@ TEST_CASE("every key that works reaches its option") {
                         "  decoding_work_mem: 256MB\n  mode: logical\n") +
                    "keyless: refuse\n"
                    "schema_changes: pause\n"
+                   "isolation: table\n"
                    "cdc: { interval: 1s, max_transactions: 5, max_batch_bytes: 1MiB }\n"
                    "snapshot: { mode: never, existing: keep }\n"
                    "storage: { dir: /var/lib/x }\n"
@@ -92,6 +93,7 @@ TEST_CASE("every key that works reaches its option") {
   CHECK(config.source.decoding_work_mem == "262144kB");
   CHECK(config.source.keyless == source::postgres::KeylessPolicy::kRefuse);
   CHECK(config.schema_changes == SchemaChanges::kPause);
+  CHECK(config.isolation == Isolation::kTable);
   CHECK(config.cdc.interval == 1s);
   CHECK(config.cdc.max_transactions == 5);
   CHECK(config.cdc.max_batch_bytes == std::size_t{1} << 20U);
@@ -167,6 +169,8 @@ TEST_CASE("values of the wrong kind or out of range are findings at their line a
        "c.yml:10: cdc.allow_torn_transactions: \"yes\" is neither true nor false"},
       {kGoodYaml + "schema_changes: follow\n",
        "c.yml:10: schema_changes: \"follow\" is not one of: apply, pause, ignore"},
+      {kGoodYaml + "isolation: row\n",
+       "c.yml:10: isolation: \"row\" is not one of: pipeline, table"},
       {kGoodYaml + "keyless: skip\n", "c.yml:10: keyless: \"skip\" is not one of: append, refuse"},
       {kGoodYaml + "shutdown_timeout: 0s\n",
        "c.yml:10: shutdown_timeout: \"0s\" is not from 1s to 1h"},

@@ -15,7 +15,6 @@ TEST_CASE("keys whose feature does not exist take their documented default and n
   for (const char* section : {
            "new_tables: snapshot\n",
            "schema_changes: apply\n",
-           "isolation: pipeline\n",
            "cdc: { gate: strict, max_wait: 30s, allow_torn_transactions: false }\n",
            "cdc: { gap: { check_interval: 1m, warning_lag: 1h, critical_lag: 6h, recovery: manual "
            "} }\n",
@@ -46,7 +45,6 @@ TEST_CASE("keys whose feature does not exist are refused when they ask for it") 
                    "c.yml:10: " + key + ": not available in this version: " + what};
   };
   check_mistakes({
-      refused("isolation: table", "isolation", "table (only pipeline)"),
       refused("cdc: { gate: timed }", "cdc.gate", "timed (only strict)"),
       refused("cdc: { allow_torn_transactions: true }", "cdc.allow_torn_transactions",
               "a gate that may tear transactions"),

@@ -31,6 +31,17 @@ TEST_CASE("a record comes back from its JSON as it was") {
   CHECK(record.target == config.output.name);
 }
 
+TEST_CASE("a paused table's record comes back, and one that is not paused says nothing of it") {
+  TableRecord record = record_of(described({column("id", 1)}));
+  CHECK(to_json(record).find("paused") == std::string::npos);
+  record.paused = {"column n \"added\"", "drop it", "0/1A"};
+  CHECK(parse_record(to_json(record)) == record);
+  record.paused->refused = "table items has no column n";
+  CHECK(parse_record(to_json(record)) == record);
+  record.copy.emplace();
+  CHECK(parse_record(to_json(record)) == record);
+}
+
 TEST_CASE("every family of types comes back") {
   for (int family = 0; family <= static_cast<int>(TypeFamily::kOther); ++family) {
     SinkConfig config = described({column("id", 1)});
