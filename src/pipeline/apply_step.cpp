@@ -103,6 +103,7 @@ void ApplyStep::connect() {
   last_flush_ = clock_.now();
   log_->info("sink connected sink={} position={} epoch={}", sink_,
              position_.empty() ? "(none)" : position_.to_string(), found.epoch);
+  warn_of_paused_tables();
   if (batch_.empty()) {
     recovered();  // otherwise only when the batch is through: it may be what fails
   }
@@ -277,7 +278,15 @@ void ApplyStep::apply_batch() {
       tables_.forget();
     }
   }
-  write_batch();
+  try {
+    write_batch();
+  } catch (const TablePaused& pause) {
+    if (position_.empty()) {
+      throw;  // there is no state in which it could stay
+    }
+    pause_table(pause);
+    return;  // what is left of the batch comes next
+  }
   if (ends(portion)) {
     commit_batch();
     finish_batch();
@@ -285,6 +294,38 @@ void ApplyStep::apply_batch() {
     earlier_portions_gone_ = true;
     last_keep_alive_ = clock_.now();
     batch_.clear();
+  }
+}
+
+// That a table stays as it is from here on is committed by itself, and first: whatever becomes of
+// the batch, also if it is read again, its changes are then skipped as a whole.
+void ApplyStep::pause_table(const TablePaused& pause) {
+  driver_.rollback();
+  in_transaction_ = false;
+  prepared_.clear();
+  copying_.clear();
+  preparing_.reset();
+  tables_.connected();
+  driver_.begin();
+  in_transaction_ = true;
+  tables_.keep_paused(pause, position_);
+  driver_.commit({position_, {}});
+  in_transaction_ = false;
+  copies_.connected();
+  copies_stand_ = copies_.stand();
+  dirty_ = !driver_.commits_are_durable();
+  last_flush_ = {};  // soon: what a person does rests on it
+  const TablePause& kept = *tables_.record_for(*pause.table())->paused;
+  log_->warn(
+      "table paused alone: its changes are skipped from here on sink={} table={} since={} "
+      "reason=\"{}\" remedy=\"{}\"",
+      sink_, pause.table()->output.name.to_string(), kept.since, kept.reason, kept.remedy);
+  report_tables();
+  if (earlier_portions_gone_) {
+    throw Error{ErrorKind::kReread,
+                fmt::format("sink {}: a large transaction was rolled back for a table that pauses, "
+                            "and is read again from the source",
+                            sink_)};
   }
 }
 
@@ -376,7 +417,7 @@ void ApplyStep::write_copy(const Transaction& transaction, const DataSet& data) 
       copies_.write_chunk(transaction, data);
       return;
     case Purpose::kCopyEnd:
-      copies_.end(transaction, batch_end(), options_.existing_rows);
+      copies_.end(transaction, data.configs, batch_end(), options_.existing_rows);
       return;
     case Purpose::kChanges:
     case Purpose::kInitialCopy:
@@ -424,14 +465,42 @@ Position ApplyStep::batch_end() const {
 
 void ApplyStep::report_tables() {
   auto tables = std::make_shared<std::vector<TableStatus>>();
-  for (const TableRecord& record : tables_.records()) {
+  const TableRecords records = tables_.records();
+  // A paused table is told of in place of the one whose rows are still under its name.
+  const auto gives_way = [&](const TableRecord& record) {
+    return !record.paused &&
+           std::any_of(records.begin(), records.end(), [&](const TableRecord& other) {
+             return other.paused && other.target == record.target;
+           });
+  };
+  for (const TableRecord& record : records) {
+    if (gives_way(record)) {
+      continue;
+    }
     TableStatus& table = tables->emplace_back();
     table.table = record.target;
-    table.state = !record.copy ? "streaming" : record.copy->again ? "copied again" : "copying";
+    table.state = record.paused        ? "paused"
+                  : !record.copy       ? "streaming"
+                  : record.copy->again ? "copied again"
+                                       : "copying";
     table.copied = record.copy ? record.copy->rows : 0;
     table.consistent_from = record.consistent_from;
+    table.paused = record.paused;
   }
   progress_.update([&](SinkStatus& status) { status.tables = tables; });
+}
+
+void ApplyStep::warn_of_paused_tables() const {
+  for (const TableRecord& record : tables_.records()) {
+    if (record.paused) {
+      log_->warn("table is paused sink={} table={} since={} reason=\"{}\" remedy=\"{}\"{}", sink_,
+                 record.target.to_string(), record.paused->since, record.paused->reason,
+                 record.paused->remedy,
+                 record.paused->refused.empty()
+                     ? ""
+                     : fmt::format(" copy_refused=\"{}\"", record.paused->refused));
+    }
+  }
 }
 
 std::string ApplyStep::streaming_state() const {

@@ -62,7 +62,8 @@ class ApplyStep {
   //
   // Throws what a person must mend, what means that another process took over, and Error{kReread}
   // when transactions are needed again that only the source still has. What a person must do in the
-  // sink first (kPaused) is waited for here, also within a large transaction.
+  // sink first (kPaused) is waited for here, also within a large transaction; or its table alone
+  // stays as it is (TablePaused), which is kept in the sink before anything behind it.
   StepOutcome step();
 
   // From now on, step() finishes once the queue is empty and everything applied is durable, or at
@@ -102,6 +103,7 @@ class ApplyStep {
   void ask_paused_table();
   bool wants(const Transaction& transaction) const;
   void apply_batch();
+  void pause_table(const TablePaused& pause);
   void write_batch();
   bool is_prepared(const SinkConfigPtr& table, bool copying) const;
   MissingTable missing_table() const {
@@ -113,6 +115,7 @@ class ApplyStep {
   Position batch_end() const;
   std::string streaming_state() const;
   void report_tables();
+  void warn_of_paused_tables() const;
   void prepare(const SinkConfigPtr& table, bool copying);
   void commit_batch();
   void finish_batch();

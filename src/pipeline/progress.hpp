@@ -5,21 +5,24 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "core/position.hpp"
 #include "core/schema.hpp"
+#include "pipeline/table_record.hpp"
 
 namespace headgate {
 
 // One table of a sink, as it remembers it.
 struct TableStatus {
   TableName table;              // the sink's
-  std::string state;            // streaming; copying: no reader sees it yet; copied again
+  std::string state;            // streaming; copying: no reader sees it yet; copied again; paused
   std::uint64_t copied = 0;     // rows, while it is copied in chunks
   std::string consistent_from;  // position of its copy's end; empty: not known
+  std::optional<TablePause> paused = {};
 };
 
 struct SinkStatus {
@@ -33,7 +36,7 @@ struct SinkStatus {
   WallTime last_commit_time{};     // at the source, of the last transaction applied
   WallTime applied_at{};           // when that became visible in the sink
   std::string error;               // why it is retrying or stopped; empty otherwise
-  // As of the last connect or step of a copy.
+  // As of the last connect, pause or step of a copy.
   std::shared_ptr<const std::vector<TableStatus>> tables{};
 };
 

@@ -71,7 +71,9 @@ struct StagedTable {
 //
 // A driver writes; when to begin, retry, commit or ask again is ApplyStep's to decide. Not
 // thread-safe: one ApplyStep calls it from one thread. After anything throws, only rollback(),
-// disconnect() and connect() may follow.
+// disconnect() and connect() may follow; behind Error{kOperator} or Error{kRow}, where the
+// connection still stands, also begin() once that was rolled back. What check_copy_target() refuses
+// leaves the transaction as it was.
 //
 // All calls may throw: Error{kTransient} when the connection is lost, Error{kSystemic} when the
 // database is full or refuses every write, Error{kOperator} for a missing privilege or object or a
@@ -167,7 +169,7 @@ class SinkDriver {
   virtual TableName staging_name(const SinkConfig& table) const;
 
   // Throws Error{kOperator} when the table is there already and cannot hold the rows, or holds some
-  // and `existing` is kRefuse.
+  // and `existing` is kRefuse. Only asks: the transaction goes on all the same.
   virtual void check_copy_target(const SinkConfig& table, ExistingRows existing);
 
   // Drops a staging table where there is one.
@@ -183,8 +185,8 @@ class SinkDriver {
   virtual void take_staging(std::span<const StagedTable> tables);
 
   // Checks deferred constraints, writes the position row as the last statement, and commits. The
-  // mark's position is behind the last one; or the same in a history that continues it, or within a
-  // copy in chunks.
+  // mark's position is behind the last one; or the same in a history that continues it, within a
+  // copy in chunks, or with nothing but records of tables.
   //
   // Throws Error{kInDoubt} when COMMIT was sent and no answer came: only connect() can tell.
   virtual void commit(const CommitMark& mark) = 0;

@@ -64,6 +64,14 @@ SinkConfigPtr config_of(const TableRecord& record, const TableName& name) {
   return config;
 }
 
+// The table as the sink shall have it when the copy of `record` ends: renamed by then, perhaps.
+SinkConfigPtr config_among(std::span<const SinkConfigPtr> tables, const TableRecord& record) {
+  const auto found = std::find_if(tables.begin(), tables.end(), [&](const SinkConfigPtr& table) {
+    return record_id(table->output) == record_id(record.source);
+  });
+  return found == tables.end() ? config_of(record, record.target) : *found;
+}
+
 }  // namespace
 
 bool same_description(const TableSchema& a, const TableSchema& b) {
@@ -142,12 +150,41 @@ void TableCopies::begin(const SinkConfigPtr& table, ExistingRows existing, bool 
     // Readers have it already, unless that copy was not finished either.
     copied.record.copy->again = !known->copy || known->copy->again;
     copied.record.consistent_from = known->consistent_from;
+    copied.record.paused = known->paused;
   }
   const bool again = copied.record.copy->again;
-  driver_.check_copy_target(*table, again ? ExistingRows::kKeep : existing);
+  if (!copied.record.paused) {
+    driver_.check_copy_target(*table, again ? ExistingRows::kKeep : existing);
+  } else if (refuse(*table)) {
+    return;
+  } else {
+    copied.record.paused->refused.clear();
+  }
   Copied& kept =
       copied_.insert_or_assign(record_id(table->output), std::move(copied)).first->second;
   keep(kept);
+}
+
+// True when the sink's table cannot take a fresh copy as `table` has it. It stays paused, and its
+// copy does not begin, or ends here.
+bool TableCopies::refuse(const SinkConfig& table) {
+  try {
+    driver_.check_copy_target(table, ExistingRows::kKeep);
+    return false;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kOperator) {
+      throw;
+    }
+    if (const Copied* copied = find(table)) {
+      give_up(*copied, table);
+    }
+    TableRecord record = *tables_.record_for(table);
+    record.paused->refused = error.describe();
+    tables_.remember(record);
+    log_->warn("fresh copy refused, and the table stays paused sink={} table={} error=\"{}\"",
+               sink_, table.output.name.to_string(), error.describe());
+    return true;
+  }
 }
 
 TableCopies::Copied* TableCopies::find(const SinkConfig& table) {
@@ -155,41 +192,51 @@ TableCopies::Copied* TableCopies::find(const SinkConfig& table) {
   return found == copied_.end() ? nullptr : &found->second;
 }
 
-// A table that readers have is remembered as it is for them.
+// A table that readers have is remembered as it is for them. What follows a paused one no longer
+// matters: it is remembered as its copy is, so that the copy goes on after a restart.
 void TableCopies::keep(const Copied& copied) {
   TableRecord record = copied.record;
   const TableRecord* known = tables_.find(record_id(record.source));
   if (record.copy->again && known != nullptr) {
-    record.source = known->source;
+    record.source = record.paused ? record.source : known->source;
     record.target = known->target;
   }
   tables_.remember(record);
 }
 
 void TableCopies::route(DataSet& data) {
-  if (!any()) {
+  if (!any() && !tables_.any_paused()) {
     return;
   }
+  struct Place {
+    const SinkConfig* table;
+    Copied* copied;  // null: it is not copied
+    bool live;       // readers get the changes
+  };
+  std::vector<Place> places;
   for (const SinkConfigPtr& table : data.configs) {
-    if (Copied* copied = find(*table);
-        copied != nullptr && (table->source != copied->record.source.name ||
+    Copied* copied = find(*table);
+    if (copied != nullptr && (table->source != copied->record.source.name ||
                               !same_columns(table->output, copied->record.source))) {
       start_over(*copied, "altered at the source");
     }
+    const bool finished = copied == nullptr || copied->record.copy->again;
+    places.push_back({table.get(), copied, finished && !tables_.is_paused(*table)});
   }
+  const auto place_of = [&](const SinkConfig* table) -> const Place& {
+    return *std::find_if(places.begin(), places.end(),
+                         [&](const Place& place) { return place.table == table; });
+  };
   std::vector<Sink> routed;
   routed.reserve(data.operations.size());
   for (const Sink& operation : data.operations) {
-    Copied* copied = find(*operation.config);
-    if (copied == nullptr) {
-      routed.push_back(operation);
-      continue;
-    }
-    if (copied->record.copy->again) {
+    const Place& place = place_of(operation.config);
+    if (place.live) {
       routed.push_back(operation);
     }
-    if (copied->record.copy->chunks == 0) {
-      continue;  // what it is about is still to be copied
+    Copied* copied = place.copied;
+    if (copied == nullptr || copied->record.copy->chunks == 0) {
+      continue;  // what it is about is still to be copied, if at all
     }
     if (operation.operation == Operation::kUpdateAfter) {
       if (auto key = moved_to(operation.config->output, operation.before, operation.data)) {
@@ -209,10 +256,8 @@ void TableCopies::route(DataSet& data) {
     routed.back().config = copied->staging.get();
   }
   data.operations = std::move(routed);
-  std::erase_if(data.configs, [&](const SinkConfigPtr& table) {
-    const Copied* copied = find(*table);
-    return copied != nullptr && !copied->record.copy->again;
-  });
+  std::erase_if(data.configs,
+                [&](const SinkConfigPtr& table) { return !place_of(table.get()).live; });
 }
 
 // None of the rows is used any more; the next chunk is the first.
@@ -327,18 +372,19 @@ void TableCopies::give_up(const Copied& copied, const SinkConfig& table) {
   }
 }
 
-void TableCopies::cancel() {
+void TableCopies::cancel(Tables tables) {
   for (auto copied = copied_.begin(); copied != copied_.end();) {
     const Copied& again = (copied++)->second;
     if (again.record.copy->again) {
-      give_up(again, *config_of(again.record, again.record.target));
+      give_up(again, *config_among(tables, again.record));
     }
   }
 }
 
-void TableCopies::end(const Transaction& end, const Position& position, ExistingRows existing) {
+void TableCopies::end(const Transaction& end, Tables tables, const Position& position,
+                      ExistingRows existing) {
   if (end.copy.cancelled) {
-    cancel();
+    cancel(tables);
   }
   std::map<std::string, Copied> others;
   for (auto copied = copied_.begin(); copied != copied_.end();) {
@@ -354,27 +400,52 @@ void TableCopies::end(const Transaction& end, const Position& position, Existing
                                                   sink_, copied.record.source.name.to_string())};
     }
   }
+  refuse_unfit(tables);
   std::vector<StagedTable> staged;
   for (const auto& [id, copied] : copied_) {
-    const TableRecord& record = copied.record;
-    const bool again = record.copy->again;
-    const SinkConfigPtr table = config_of(record, record.target);
-    if (again) {
-      tables_.prepare(table, MissingTable::kRefuse);  // altered since a change last came
-    }
-    staged.push_back(
-        {table, driver_.staging_name(*table), again ? ExistingRows::kReplace : existing});
+    staged.push_back(stage(copied, tables, existing));
   }
   driver_.take_staging(staged);
-  for (const auto& [id, copied] : copied_) {
+  for (const StagedTable& taken : staged) {
+    const Copied& copied = *find(*taken.table);
     TableRecord record = copied.record;
+    record.target = taken.table->output.name;
     record.copy.reset();
+    record.paused.reset();
     record.consistent_from = position.to_string();
     tables_.remember(record);
-    log_->info("table copied sink={} table={} rows={} consistent_from={}", sink_,
-               record.target.to_string(), copied.record.copy->rows, record.consistent_from);
+    tables_.forget_occupants(record);
+    log_->info("table copied sink={} table={} rows={} consistent_from={}{}", sink_,
+               record.target.to_string(), copied.record.copy->rows, record.consistent_from,
+               copied.record.paused ? " paused=no" : "");
   }
   copied_ = std::move(others);
+}
+
+// Since the copy began, somebody may have altered a paused table, or the source its own.
+void TableCopies::refuse_unfit(Tables tables) {
+  for (auto copied = copied_.begin(); copied != copied_.end();) {
+    const TableRecord& record = (copied++)->second.record;
+    if (record.paused) {
+      refuse(*config_among(tables, record));
+    }
+  }
+}
+
+// A paused table is not followed: its person has seen to it, and its shape is checked already.
+StagedTable TableCopies::stage(const Copied& copied, Tables tables, ExistingRows existing) {
+  const TableRecord& record = copied.record;
+  const SinkConfigPtr at_end = config_among(tables, record);
+  if (record.paused) {
+    return {at_end, driver_.staging_name(*at_end), ExistingRows::kReplace};
+  }
+  auto table = std::make_shared<SinkConfig>(*config_of(record, record.target));
+  table->isolation = at_end->isolation;
+  const bool again = record.copy->again;
+  if (again) {
+    tables_.prepare(table, MissingTable::kRefuse);  // altered since a change last came
+  }
+  return {table, driver_.staging_name(*table), again ? ExistingRows::kReplace : existing};
 }
 
 }  // namespace headgate

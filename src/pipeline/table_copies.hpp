@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,10 @@ using CopiesStand = std::map<std::string, std::uint64_t>;
 //
 // How far a copy is stands in the table's record, which changes in the same transaction.
 //
+// A fresh copy also ends the pause of a table that stays as it was while all else goes on
+// (TableRecord::paused): its changes go to the staging table alone. Where the sink's table cannot
+// take such a copy, this one copy is dropped, and the table stays paused.
+//
 // Belongs to one ApplyStep.
 class TableCopies {
  public:
@@ -58,10 +63,11 @@ class TableCopies {
   // where the sink has it.
   //
   // Throws Error{kOperator} when the sink's table cannot take the rows, or holds some and
-  // `existing` is kRefuse.
+  // `existing` is kRefuse. A paused table that cannot take them stays paused, and is not copied.
   void begin(const SinkConfigPtr& table, ExistingRows existing, bool missing_only);
 
-  // Directs changes to where they belong. Operations that a copy will bring anyway are dropped.
+  // Directs changes to where they belong. Operations that a copy will bring anyway are dropped, and
+  // those of paused tables.
   void route(DataSet& data);
 
   // A kCopyChunk, or a portion of one, and what the transformer has made of it.
@@ -70,8 +76,10 @@ class TableCopies {
   void write_chunk(const Transaction& portion, const DataSet& data);
 
   // `end`, a kCopyEnd, at `position`. Throws Error{kReread} when some table that ends is not
-  // complete. Cancelled: what was gathered goes; readers keep the copy that they have.
-  void end(const Transaction& end, const Position& position, ExistingRows existing);
+  // complete. Cancelled: what was gathered goes; readers keep the copy that they have. `tables`:
+  // what the transformer has made of those that end.
+  void end(const Transaction& end, std::span<const SinkConfigPtr> tables, const Position& position,
+           ExistingRows existing);
 
  private:
   struct Copied {
@@ -82,8 +90,13 @@ class TableCopies {
     std::uint64_t chunk_rows = 0;
   };
 
+  using Tables = std::span<const SinkConfigPtr>;
+
   Copied* find(const SinkConfig& table);
-  void cancel();
+  void cancel(Tables tables);
+  StagedTable stage(const Copied& copied, Tables tables, ExistingRows existing);
+  void refuse_unfit(Tables tables);
+  bool refuse(const SinkConfig& table);
   void keep(const Copied& copied);
   void use_staging(Copied& copied, const SinkConfig& table);
   void make_staging(Copied& copied, const SinkConfig& table);

@@ -97,7 +97,8 @@ TEST_CASE("a slot that is in use is waited for") {
   setup.daemon().start();
   wait_until("the daemon to say so", 30s,
              [&] { return says(setup.daemon().log(), "slot headgate_test is in use by"); });
-  CHECK(says(setup.daemon().log(), "pg_recvlogical"));
+  wait_until("the daemon to name it", 30s,
+             [&] { return says(setup.daemon().log(), "pg_recvlogical"); });
   wait_until("the daemon to wait", 30s,
              [&] { return says(setup.daemon().log(), "it is waited for"); });
   CHECK_FALSE(says(setup.daemon().log(), "is active for PID"));  // we have not even asked

@@ -148,7 +148,7 @@ class Copy {
     Transaction transaction("copy", LSN::from_postgres(at), WallTime{});
     transaction.purpose = Purpose::kCopyEnd;
     transaction.copy = std::move(mark);
-    copies.end(transaction, position(at), ExistingRows::kRefuse);
+    copies.end(transaction, {}, position(at), ExistingRows::kRefuse);
   }
 
   std::string id() const { return record_id(table->output); }
@@ -377,7 +377,7 @@ TEST_CASE("of an end for some tables, the others are copied on") {
   auto ended = std::make_shared<TableSchema>(other.output);
   end.involve(ended);
   CHECK(copy.copies.wants(end, position(5)));
-  copy.copies.end(end, position(10), ExistingRows::kRefuse);
+  copy.copies.end(end, {}, position(10), ExistingRows::kRefuse);
   CHECK_FALSE(copy.copies.wants(end, position(10)));
   copy.table = items;
   CHECK(copy.copies.stand() == CopiesStand{{copy.id(), 1}});

@@ -111,14 +111,25 @@ TableName PostgresSink::staging_name(const SinkConfig& table) const {
   return {table.output.name.schema, staging_table(options_.pipeline, options_.name, table.output)};
 }
 
+// Behind a savepoint: the server refuses to show what a privilege is missing for, and would end the
+// transaction with it.
 void PostgresSink::check_copy_target(const SinkConfig& table, ExistingRows existing) {
-  if (!has_table(table.output.name)) {
-    return;
+  constexpr const char* kDoing = "look at a table that is to be copied";
+  sql().exec("SAVEPOINT headgate_look", kDoing);
+  try {
+    if (has_table(table.output.name)) {
+      open_target_table(sql(), table, MissingTable::kRefuse);
+      if (existing == ExistingRows::kRefuse && has_rows(sql(), table.output.name)) {
+        throw holds_rows(table.output.name);
+      }
+    }
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kOperator) {
+      sql().exec("ROLLBACK TO SAVEPOINT headgate_look", kDoing);
+    }
+    throw;
   }
-  open_target_table(sql(), table, MissingTable::kRefuse);
-  if (existing == ExistingRows::kRefuse && has_rows(sql(), table.output.name)) {
-    throw holds_rows(table.output.name);
-  }
+  sql().exec("RELEASE SAVEPOINT headgate_look", kDoing);
 }
 
 void PostgresSink::drop_staging(const TableName& staging) {
