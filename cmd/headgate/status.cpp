@@ -94,6 +94,27 @@ std::string aligned(const std::vector<Row>& rows, const std::vector<std::string>
   return out;
 }
 
+// Below the row of what it is about.
+std::string pause_lines(const json::object& pause) {
+  std::string lines = fmt::format("since {}: {}\n    {}\n", text_of(pause, "since"),
+                                  text_of(pause, "reason"), text_of(pause, "remedy"));
+  const auto refused = text_of(pause, "copy_refused");
+  return refused == kNothing ? lines : lines + "    the last copy was refused: " + refused + "\n";
+}
+
+std::string paused_table_lines(const json::object& sink) {
+  const auto* tables = sink.if_contains("paused_tables");
+  std::string lines;
+  for (const auto& entry :
+       tables != nullptr && tables->is_array() ? tables->get_array() : json::array{}) {
+    if (entry.is_object()) {
+      const auto& table = entry.get_object();
+      lines += fmt::format("  table {} paused {}", text_of(table, "table"), pause_lines(table));
+    }
+  }
+  return lines;
+}
+
 std::string sinks_table(const json::array& sinks) {
   std::vector<Row> rows{
       {"SINK", "TYPE", "STATE", "APPLIED", "LAG", "BEHIND", "TRANSACTIONS", "CHANGES"}};
@@ -108,7 +129,8 @@ std::string sinks_table(const json::array& sinks) {
                     bytes_text(number_of(sink, "lag_bytes")), text_of(sink, "transactions"),
                     text_of(sink, "changes")});
     const auto error = text_of(sink, "error");
-    notes.push_back(error == kNothing ? "" : "  error: " + error + "\n");
+    notes.push_back((error == kNothing ? "" : "  error: " + error + "\n") +
+                    paused_table_lines(sink));
   }
   return aligned(rows, notes);
 }
@@ -124,6 +146,7 @@ int print_tables(const HttpConfig& http, bool json, std::ostream& out, std::ostr
     return kExitOk;
   }
   std::vector<Row> rows{{"SINK", "TABLE", "STATE", "COPIED", "CONSISTENT FROM"}};
+  std::vector<std::string> notes{""};
   const auto* sinks = answer->if_contains("sinks");
   for (const auto& sink :
        sinks != nullptr && sinks->is_array() ? sinks->get_array() : boost::json::array{}) {
@@ -135,10 +158,12 @@ int print_tables(const HttpConfig& http, bool json, std::ostream& out, std::ostr
         rows.push_back({text_of(sink.get_object(), "name"), text_of(table, "table"),
                         text_of(table, "state"), text_of(table, "copied_rows"),
                         text_of(table, "consistent_from")});
+        const auto& pause = section_of(table, "paused");
+        notes.push_back(pause.empty() ? "" : "  paused " + pause_lines(pause));
       }
     }
   }
-  out << aligned(rows, std::vector<std::string>(rows.size()));
+  out << aligned(rows, notes);
   return kExitOk;
 }
 

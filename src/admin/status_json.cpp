@@ -69,6 +69,34 @@ json::value lag_bytes(const Position& applied, const Position& received) {
   return to > from ? to - from : std::uint64_t{0};
 }
 
+json::value text_or_null(const std::string& text) {
+  return text.empty() ? json::value(nullptr) : json::value(json::string(text));
+}
+
+json::object pause_json(const TablePause& pause) {
+  return {
+      {"since", pause.since},
+      {"reason", pause.reason},
+      {"remedy", pause.remedy},
+      {"copy_refused", text_or_null(pause.refused)},
+  };
+}
+
+// What the sink's state does not say: it streams, but for these.
+json::array paused_tables_json(const SinkStatus& status) {
+  json::array list;
+  if (status.tables) {
+    for (const TableStatus& table : *status.tables) {
+      if (table.paused) {
+        json::object entry = pause_json(*table.paused);
+        entry.emplace("table", table.table.to_string());
+        list.push_back(std::move(entry));
+      }
+    }
+  }
+  return list;
+}
+
 json::object sink_json(const SinkReport& sink, const CaptureStatus& capture, WallTime now) {
   const SinkStatus& status = sink.status;
   return {
@@ -88,6 +116,7 @@ json::object sink_json(const SinkReport& sink, const CaptureStatus& capture, Wal
       {"queued_transactions", sink.queued_transactions},
       {"queued_bytes", sink.queued_bytes},
       {"error", status.error},
+      {"paused_tables", paused_tables_json(status)},
   };
 }
 
@@ -136,8 +165,8 @@ json::array tables_json(const SinkStatus& status) {
           {"table", table.table.to_string()},
           {"state", table.state},
           {"copied_rows", table.copied},
-          {"consistent_from", table.consistent_from.empty() ? json::value(nullptr)
-                                                            : json::value(table.consistent_from)},
+          {"consistent_from", text_or_null(table.consistent_from)},
+          {"paused", table.paused ? json::value(pause_json(*table.paused)) : json::value(nullptr)},
       });
     }
   }
