@@ -146,19 +146,22 @@ void TableCopies::begin(const SinkConfigPtr& table, ExistingRows existing, bool 
   }
   Copied copied{record_of(*table), nullptr};
   copied.record.copy.emplace();
+  bool altered = false;
   if (const TableRecord* known = tables_.record_for(*table)) {
     // Readers have it already, unless that copy was not finished either.
     copied.record.copy->again = !known->copy || known->copy->again;
     copied.record.consistent_from = known->consistent_from;
     copied.record.paused = known->paused;
+    altered = copied.record.copy->again && !same_columns(known->source, table->output);
   }
-  const bool again = copied.record.copy->again;
-  if (!copied.record.paused) {
-    driver_.check_copy_target(*table, again ? ExistingRows::kKeep : existing);
-  } else if (refuse(*table)) {
-    return;
-  } else {
+  if (copied.record.paused) {
+    if (refuse(*table)) {
+      return;
+    }
     copied.record.paused->refused.clear();
+  } else if (!altered) {  // otherwise the stream, or the copy's end, brings that before its rows
+    const bool again = copied.record.copy->again;
+    driver_.check_copy_target(*table, again ? ExistingRows::kKeep : existing);
   }
   Copied& kept =
       copied_.insert_or_assign(record_id(table->output), std::move(copied)).first->second;

@@ -82,6 +82,23 @@ TEST_CASE("status prints a table for people") {
       "  error: connection refused\n");
 }
 
+TEST_CASE("status tells of paused tables below their sink") {
+  StatusReport report = sample_report();
+  const auto tables = std::make_shared<std::vector<TableStatus>>();
+  tables->push_back({{"shop", "items"}, "paused", 0, ""});
+  tables->back().paused = {"column n added", "drop it", "0/2B"};
+  report.sinks[0].status.tables = tables;
+  CHECK_THAT(status_table(status_json(report)),
+             Catch::Contains("34\n"
+                             "  table shop.items paused since 0/2B: column n added\n"
+                             "    drop it\n"
+                             "report "));
+  tables->back().paused->refused = "no column n";
+  CHECK_THAT(status_table(status_json(report)),
+             Catch::Contains("    drop it\n"
+                             "    the last copy was refused: no column n\n"));
+}
+
 TEST_CASE("status --json prints what the daemon sent") {
   const Daemon daemon{"127.0.0.1"};
   const auto result = run(daemon.http, true);

@@ -61,7 +61,8 @@ TEST_CASE("the shape of the status report is pinned") {
         "lag_bytes": 0,
         "queued_transactions": 0,
         "queued_bytes": 0,
-        "error": ""
+        "error": "",
+        "paused_tables": []
       },
       {
         "name": "report",
@@ -79,12 +80,36 @@ TEST_CASE("the shape of the status report is pinned") {
         "lag_bytes": 4096,
         "queued_transactions": 2,
         "queued_bytes": 512,
-        "error": "connection refused"
+        "error": "connection refused",
+        "paused_tables": []
       }
     ]
   })");
 
   CHECK(json::value(status_json(sample_report())) == expected);
+}
+
+TEST_CASE("a paused table is told of with its sink, and among the tables") {
+  StatusReport report = sample_report();
+  const auto tables = std::make_shared<std::vector<TableStatus>>();
+  tables->push_back({{"shop", "items"}, "paused", 0, "0/1A"});
+  tables->back().paused = {"column n added", "drop it", "0/2B"};
+  tables->push_back({{"shop", "other"}, "streaming", 0, ""});
+  report.sinks[0].status.tables = tables;
+  const json::value pause = json::parse(
+      R"({"since": "0/2B", "reason": "column n added", "remedy": "drop it", "copy_refused": null})");
+  json::object named = pause.as_object();
+  named.emplace("table", "shop.items");
+  const auto sink = status_json(report).at("sinks").at(0);
+  CHECK(sink.at("paused_tables") == json::value(json::array{named}));
+  CHECK(sink.at("state").as_string() == "streaming");
+  const auto listed = tables_json(report).at("sinks").at(0).at("tables");
+  CHECK(listed.at(0).at("state").as_string() == "paused");
+  CHECK(listed.at(0).at("paused") == pause);
+  CHECK(listed.at(1).at("paused").is_null());
+  tables->front().paused->refused = "no column n";
+  CHECK(tables_json(report).at("sinks").at(0).at("tables").at(0).at("paused").at("copy_refused") ==
+        json::value("no column n"));
 }
 
 TEST_CASE("what is not known yet is null") {

@@ -712,6 +712,17 @@ TEST_CASE("an alteration that a copy's end cannot carry over pauses that table a
   CHECK(sink.status().state == "streaming");
 }
 
+// The copy is asked of the catalog, and the stream is behind it: nothing is wrong with the sink.
+TEST_CASE("a copy that begins before the stream has brought an alteration is no error") {
+  Paused sink;
+  sink.apply({copy_mark(Purpose::kCopyBegin, 10, {kWiderItems}),
+              whole_copy_of(20, kWiderItems, {"1", "2"}),
+              copy_mark(Purpose::kCopyEnd, 20, {kWiderItems}),
+              transaction(30, {{kWiderItems, "3"}})});
+  CHECK(sink.rows("items") == "1,2,3");
+  CHECK(sink.database.stored.columns.at("items") == Strings{"id", "a", "b"});
+}
+
 TEST_CASE("a table that has another one's name pauses beside it, and its copy takes the place") {
   Paused sink;
   sink.apply({transaction(20, {{kNewItems, "7"}, {kOther, "2"}}),

@@ -52,7 +52,13 @@ class SimDaemon {
  private:
   struct Lane {
     Lane(World& world, SinkDatabase& of)
-        : database(of), driver(world, of), mirror({}, SinkNaming::kSchemas) {}
+        : database(of), driver(world, of), mirror(options_for(of), SinkNaming::kSchemas) {}
+
+    static MirrorOptions options_for(const SinkDatabase& sink) {
+      MirrorOptions options;
+      options.isolation = sink.isolation();
+      return options;
+    }
 
     SinkDatabase& database;
     SimSink driver;

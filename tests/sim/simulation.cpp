@@ -38,6 +38,7 @@ class Simulation {
   void restore_a_sink();
   void allow_for_a_sink_set_back();
   void ask_for_copies();
+  void look_after_paused_tables();
   void promote();
   void may_lose_position();
   SinkDatabase& any_sink();
@@ -79,6 +80,7 @@ Simulation::Simulation(const Plan& plan, bool traced)
   for (std::size_t i = 0; i < plan.sinks.size(); ++i) {
     sinks_.push_back(std::make_unique<SinkDatabase>(
         world_, source_, std::string("sink ") + static_cast<char>('a' + i), plan.sinks[i]));
+    sinks_.back()->hinder_alterations(plan.hindered_per_mille);
   }
   sinks_configured_ = sinks_.size() - (plan.late_sink && sinks_.size() > 1 ? 1U : 0U);
   for (std::size_t i = 0; i < plan.commits_before; ++i) {
@@ -94,7 +96,7 @@ bool Simulation::done() const {
   return calm_ && source_.confirmed() == source_.end() && sinks_configured_ == sinks_.size() &&
          std::all_of(sinks_.begin(), sinks_.end(), [&](const auto& sink) {
            return sink->durable_position() == source_.position(source_.end()) &&
-                  sink->copies_are_over();
+                  sink->copies_are_over() && sink->paused_tables().empty();
          });
 }
 
@@ -129,6 +131,9 @@ Outcome Simulation::run() {
     if (commits_left_ == 0 && events_left_ == 0 && world_.random.chance(5)) {
       calm_down();
       bury_daemons();
+    }
+    if (calm_ && plan_.hindered_per_mille > 0 && world_.random.chance(10)) {
+      look_after_paused_tables();
     }
     std::vector<Candidate> all = candidates();
     const auto earliest = std::min_element(
@@ -241,6 +246,10 @@ void Simulation::start_daemon() {
 void Simulation::event() {
   --events_left_;
   next_event_ = in(2000);
+  if (plan_.hindered_per_mille > 0 && world_.random.chance(400)) {
+    look_after_paused_tables();
+    return;
+  }
   if (plan_.copy_requests && world_.random.chance(300)) {
     ask_for_copies();
     return;
@@ -363,6 +372,25 @@ void Simulation::ask_for_copies() {
   }
 }
 
+// A person may forget one sink or other, or be overtaken by the next alteration: then the copy is
+// refused.
+void Simulation::look_after_paused_tables() {
+  CopyRequest request;
+  for (const auto& sink : sinks_) {
+    for (const std::size_t table : sink->paused_tables()) {
+      if (calm_ || world_.random.chance(700)) {
+        sink->mend(table);
+      }
+      request.tables.push_back(source_.now().schema(table)->name);
+    }
+  }
+  SimDaemon* daemon = any_daemon();
+  if (daemon != nullptr && !request.tables.empty()) {
+    const std::string refusal = daemon->copies().start(std::move(request));
+    world_.trace("operator", "asks for paused tables: {}", refusal.empty() ? "done" : refusal);
+  }
+}
+
 void Simulation::promote() {
   source_.promote(plan_.lossy_promotions);
   if (plan_.lossy_promotions) {
@@ -450,6 +478,11 @@ Plan plan_for(std::uint64_t seed) {
       plan.lost_positions = true;
       plan.session.apply.existing_rows = ExistingRows::kReplace;
     }
+  }
+
+  Random hindrances(seed ^ 0xB10CEDA17E4ULL);
+  if (plan.source.chunks && plan.workload.alter_per_mille > 0 && hindrances.chance(400)) {
+    plan.hindered_per_mille = static_cast<unsigned>(hindrances.between(50, 600));
   }
   return plan;
 }

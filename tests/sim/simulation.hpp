@@ -34,6 +34,9 @@ struct Plan {
   bool restores = false;          // among the events: a sink is set back to an earlier state
   bool copy_requests = false;     // among the events: people ask for copies, pause and cancel them
   bool lost_positions = false;    // among the events: a sink's position row is removed
+  // Of a thousand alterations, how many a sink cannot carry over; each pauses its table alone until
+  // somebody mends that and asks for a copy.
+  unsigned hindered_per_mille = 0;
   std::optional<std::size_t> kill_at_durable_operation{};
 };
 

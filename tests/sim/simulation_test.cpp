@@ -89,6 +89,12 @@ TEST_CASE("within some hundred seeds, everything happens that can happen") {
       "cancels the copy: done",
       "takes the copy of journal in",
       "loses its position row",
+      "table paused alone",
+      "alter_table: refused",
+      "is mended by a person",
+      "asks for paused tables: done",
+      "fresh copy refused",
+      "paused=no",
   };
   for (std::uint64_t seed = 0; seed < 5000 && !expected.empty(); ++seed) {
     const Outcome outcome = simulate(plan_for(seed), true);
@@ -130,6 +136,19 @@ TEST_CASE("tables that are altered all the time are altered in every sink") {
   CAPTURE(seed);
   Plan plan = plan_for(seed);
   plan.workload.alter_per_mille = 500;
+  const Outcome outcome = simulate(plan);
+  INFO(outcome.violation.value_or(""));
+  CHECK_FALSE(outcome.violation);
+}
+
+TEST_CASE("tables that sinks cannot alter pause alone, and are right again once they are copied") {
+  const auto seed = GENERATE(range<std::uint64_t>(0, 60));
+  CAPTURE(seed);
+  Plan plan = plan_for(seed);
+  plan.source.chunks = true;
+  plan.workload.alter_per_mille = 200;
+  plan.hindered_per_mille = 400;
+  plan.lost_positions = false;
   const Outcome outcome = simulate(plan);
   INFO(outcome.violation.value_or(""));
   CHECK_FALSE(outcome.violation);

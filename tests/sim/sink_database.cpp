@@ -73,6 +73,49 @@ bool SinkDatabase::copies_are_over() const {
                       [](const auto& record) { return record.second.copy.has_value(); });
 }
 
+const TableRecord* SinkDatabase::remembered(std::size_t table, const Version& version) {
+  const auto& records = version.catalog->records;
+  const auto found = records.find(record_id(*schemas()[table]));
+  return found == records.end() ? nullptr : &found->second;
+}
+
+std::vector<std::size_t> SinkDatabase::paused_tables() const {
+  std::vector<std::size_t> paused;
+  for (const std::size_t table : kAllTables) {
+    const TableRecord* record = remembered(table, versions_.back());
+    if (record != nullptr && record->paused && !source_.now().gone(table)) {
+      paused.push_back(table);
+    }
+  }
+  return paused;
+}
+
+void SinkDatabase::mend(std::size_t table) {
+  if (lock_ != nullptr && lock_->in_transaction()) {
+    return;  // the table is locked until that transaction ends; later, then
+  }
+  Version& version = versions_.back();
+  auto catalog = std::make_shared<Catalog>(*version.catalog);
+  version.rows.edit(table) = {};
+  if (world_.random.chance(500)) {
+    catalog->columns.erase(table);
+  } else {
+    catalog->columns[table] = names_of(*source_.now().schema(table));
+  }
+  world_.trace(name_, "table {} is mended by a person{}", schemas()[table]->name.table,
+               catalog->columns.contains(table) ? "" : ": dropped");
+  version.catalog = std::move(catalog);
+}
+
+// The same answer whenever it is asked.
+bool SinkDatabase::hinders(const SinkConfig& now) const {
+  std::uint32_t hash = 2166136261U;
+  for (const char c : fmt::format("{} {}", name_, fmt::join(names_of(now.output), ","))) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+  }
+  return (hash >> 8U) % 1000 < hindered_per_mille_;
+}
+
 void SinkDatabase::end_sessions() {
   lock_ = nullptr;
   ++incarnation_;
@@ -107,7 +150,12 @@ void SinkDatabase::judge(const Version& before, const Version& after) {
                                std::all_of(kAllTables.begin(), kAllTables.end(), [&](auto table) {
                                  return after.rows[table] == before.rows[table];
                                });
-  const bool may_stay = adopts || copies(before) || copies(after) || nothing_changes;
+  const bool pauses = std::any_of(kAllTables.begin(), kAllTables.end(), [&](auto table) {
+    const TableRecord* then = remembered(table, before);
+    const TableRecord* now = remembered(table, after);
+    return now != nullptr && now->paused && (then == nullptr || then->paused != now->paused);
+  });
+  const bool may_stay = adopts || copies(before) || copies(after) || nothing_changes || pauses;
   if (end < before.position.lsn.to_postgres() + (may_stay ? 0 : 1)) {
     world_.violated(fmt::format("{}: the position went from {:X} to {:X}", name_,
                                 before.position.lsn.to_postgres(), end));
@@ -140,13 +188,16 @@ std::string SinkDatabase::judge_table(std::size_t table, const Version& before,
     if (std::string wrong = judge_staging(table, copy, after, expected); !wrong.empty()) {
       return wrong;
     }
-    if (!copy.again) {
+    if (!record->second.paused && !copy.again) {
       // Readers have no copy, or one that a person has given up: it goes when the new one is there.
       return after.rows[table] == before.rows[table] && after.catalog->columns.contains(table) ==
                                                             before.catalog->columns.contains(table)
                  ? ""
                  : name + " has changed although its copy is not finished";
     }
+  }
+  if (record != records.end() && record->second.paused) {
+    return judge_paused(table, before, after);
   }
   const auto columns = after.catalog->columns.find(table);
   if (columns == after.catalog->columns.end()) {
@@ -158,6 +209,25 @@ std::string SinkDatabase::judge_table(std::size_t table, const Version& before,
                        fmt::join(names_of(*expected.schema(table)), ", "));
   }
   return difference(table, after.rows[table], expected[table]);
+}
+
+// It stays as it was, from the position on that its record tells: that of the commit before, of
+// which all was judged already.
+std::string SinkDatabase::judge_paused(std::size_t table, const Version& before,
+                                       const Version& after) const {
+  const std::string& name = schemas()[table]->name.table;
+  const TableRecord* then = remembered(table, before);
+  const TableRecord* now = remembered(table, after);
+  const auto columns_of = [&](const Version& version) {
+    const auto found = version.catalog->columns.find(table);
+    return found == version.catalog->columns.end() ? std::vector<std::string>{} : found->second;
+  };
+  if (columns_of(after) != columns_of(before) || after.rows[table] != before.rows[table]) {
+    return name + " has changed although it is paused";
+  }
+  const bool was_paused = then != nullptr && then->paused;
+  const std::string since = was_paused ? then->paused->since : before.position.to_string();
+  return now->paused->since == since ? "" : name + " is paused since another position than it says";
 }
 
 // A row that is there is the source's; one that is not, is behind the cursor, or read again.
@@ -215,6 +285,7 @@ void SimSink::lose(ErrorKind kind, const char* call) {
 // Every call may fail before it does anything.
 void SimSink::enter(const char* call) {
   expect(usable_ || dead_, "a call without a connection, or behind one that threw");
+  expect(!aborted_ || dead_, "a call behind a statement that was refused, without a rollback");
   if (dead_ || incarnation_ != database_.incarnation_) {
     lose(ErrorKind::kTransient, call);
   }
@@ -363,6 +434,13 @@ AlterationPlan SimSink::plan_alteration(const SinkConfig& now, const TableRecord
   }
   if (todo.table_renamed || !todo.retyped.empty() || todo.key_changed) {
     plan.obstacle = "the simulated application does no such thing";
+  } else if (database_.hinders(now)) {
+    // Either is known before, or shows when it is tried.
+    if (now.output.columns.size() % 2 == 0) {
+      plan.obstacle = "the simulated sink cannot do it";
+    } else {
+      add({table, "refused"});
+    }
   }
   return plan;
 }
@@ -378,6 +456,11 @@ void SimSink::alter_table(const AlterationPlan& plan) {
       } else {
         words.back() += c;
       }
+    }
+    if (words[1] == "refused") {
+      aborted_ = true;
+      world_.trace(database_.name_, "alter_table: refused");
+      throw Error{ErrorKind::kOperator, "simulated: a view depends on the table"};
     }
     alter(words);
   }
@@ -571,6 +654,10 @@ void SimSink::check_copy_target(const SinkConfig& table, ExistingRows existing) 
   expect(number != kTables, "a copy of a table that is none of the source's");
   expect(existing != ExistingRows::kRefuse || is_live_table_empty(number),
          "a copy begins for a table that holds rows");
+  const auto live = open_->catalog->columns.find(number);
+  if (live != open_->catalog->columns.end() && live->second != names_of(table.output)) {
+    throw Error{ErrorKind::kOperator, "simulated: the table has other columns"};
+  }
 }
 
 void SimSink::drop_staging(const TableName& staging) {
@@ -658,6 +745,7 @@ void SimSink::keep_alive() {
 
 void SimSink::rollback() noexcept {
   open_.reset();
+  aborted_ = false;
   prepared_.clear();  // tables created in it are gone
   copying_.clear();
 }

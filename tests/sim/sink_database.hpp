@@ -45,6 +45,17 @@ class SinkDatabase {
   void forget_position();
   // No table is copied in chunks, and nothing is left of such a copy.
   bool copies_are_over() const;
+  // From now on so many of a thousand alterations cannot be carried over here, and pause their
+  // table alone.
+  void hinder_alterations(unsigned per_mille) { hindered_per_mille_ = per_mille; }
+  Isolation isolation() const {
+    return hindered_per_mille_ > 0 ? Isolation::kTable : Isolation::kPipeline;
+  }
+  // Those that the source still has.
+  std::vector<std::size_t> paused_tables() const;
+  // A person does what `status` says: brings the table into the source's present shape, or drops
+  // it. The rows are not right by that.
+  void mend(std::size_t table);
   // The server takes the session that holds the lock for dead, although its process lives on.
   void forget_lock() { lock_ = nullptr; }
 
@@ -77,6 +88,9 @@ class SinkDatabase {
   void judge(const Version& before, const Version& after);
   std::string judge_table(std::size_t table, const Version& before, const Version& after,
                           const State& expected) const;
+  std::string judge_paused(std::size_t table, const Version& before, const Version& after) const;
+  static const TableRecord* remembered(std::size_t table, const Version& version);
+  bool hinders(const SinkConfig& now) const;
   static std::string judge_staging(std::size_t table, const CopyProgress& copy,
                                    const Version& version, const State& expected);
 
@@ -88,6 +102,7 @@ class SinkDatabase {
   std::vector<Version> backups_;
   bool restored_ = false;
   bool had_copies_ = false;  // in chunks
+  unsigned hindered_per_mille_ = 0;
   const SimSink* lock_ = nullptr;
   std::size_t incarnation_ = 0;
 };
@@ -100,6 +115,8 @@ class SimSink final : public SinkDriver {
 
   // The process is gone: nothing that is still called has an effect.
   void die();
+
+  bool in_transaction() const { return open_.has_value(); }
 
   SinkPosition check(Findings& findings) override;
   SinkPosition connect() override;
@@ -154,7 +171,8 @@ class SimSink final : public SinkDriver {
   SinkDatabase& database_;
   bool dead_ = false;
   bool connected_ = false;
-  bool usable_ = false;  // no call has thrown since connect()
+  bool usable_ = false;   // no call has thrown since connect()
+  bool aborted_ = false;  // the sink has refused a statement, and must be rolled back
   std::size_t incarnation_ = 0;
   std::uint64_t epoch_ = 0;
   Position last_seen_;
