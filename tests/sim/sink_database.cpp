@@ -145,17 +145,18 @@ void SinkDatabase::judge(const Version& before, const Version& after) {
   };
   const bool adopts = !before.position.empty() && before.position.history != after.position.history;
   had_copies_ = had_copies_ || copies(after);
-  // The end of a copy may come twice: the position alone does not tell whether it was committed.
-  const bool nothing_changes = had_copies_ && after.catalog == before.catalog &&
-                               std::all_of(kAllTables.begin(), kAllTables.end(), [&](auto table) {
-                                 return after.rows[table] == before.rows[table];
-                               });
-  const bool pauses = std::any_of(kAllTables.begin(), kAllTables.end(), [&](auto table) {
-    const TableRecord* then = remembered(table, before);
-    const TableRecord* now = remembered(table, after);
-    return now != nullptr && now->paused && (then == nullptr || then->paused != now->paused);
+  const bool same_rows = std::all_of(kAllTables.begin(), kAllTables.end(), [&](auto table) {
+    return after.rows[table] == before.rows[table];
   });
-  const bool may_stay = adopts || copies(before) || copies(after) || nothing_changes || pauses;
+  // The end of a copy may come twice: the position alone does not tell whether it was committed.
+  const bool nothing_changes = had_copies_ && after.catalog == before.catalog && same_rows;
+  // That a table pauses is committed by itself, and that a copy of it was refused.
+  const bool only_pauses = same_rows && after.catalog->columns == before.catalog->columns &&
+                           std::any_of(kAllTables.begin(), kAllTables.end(), [&](auto table) {
+                             const TableRecord* record = remembered(table, after);
+                             return record != nullptr && record->paused;
+                           });
+  const bool may_stay = adopts || copies(before) || copies(after) || nothing_changes || only_pauses;
   if (end < before.position.lsn.to_postgres() + (may_stay ? 0 : 1)) {
     world_.violated(fmt::format("{}: the position went from {:X} to {:X}", name_,
                                 before.position.lsn.to_postgres(), end));
