@@ -632,8 +632,10 @@ TEST_CASE("a fresh copy ends a pause, and the table is followed again") {
 TEST_CASE("a copy that the sink's table cannot take is refused alone, and says why") {
   Paused sink;
   sink.apply(kAltering);
-  sink.apply({copy_mark(Purpose::kCopyBegin, 40, {kSerialItems, kOther}),
-              whole_copy_of(50, kSerialItems, {"1", "2", "3", "4", "5"}),
+  sink.apply({copy_mark(Purpose::kCopyBegin, 40, {kSerialItems, kOther})});
+  CHECK_FALSE(sink.pause_of(kItems)->refused.empty());  // at once, not when all is read
+  CHECK_FALSE(sink.database.stored.records.at(record_id(*kItems)).copy.has_value());
+  sink.apply({whole_copy_of(50, kSerialItems, {"1", "2", "3", "4", "5"}),
               whole_copy_of(50, kOther, {"1", "2", "3", "4", "9"}),
               transaction(60, {{kSerialItems, "6"}, {kOther, "6"}}),
               copy_mark(Purpose::kCopyEnd, 60, {kSerialItems, kOther})});

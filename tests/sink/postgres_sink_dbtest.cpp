@@ -597,3 +597,25 @@ TEST_CASE("an update that finds no row is counted, not fatal") {
   PostgresFixture::apply(*sink, Batch{}.update(kItems, {"1", "uno", Value::unchanged()}), 0x10);
   CHECK(sink->missing_rows() == 1);
 }
+
+// What may not be seen cannot be judged. The server refuses the very question, and would end the
+// transaction, with the copies of other tables in it.
+TEST_CASE("a table that may not be looked at takes no copy, and the transaction goes on") {
+  PostgresFixture server;
+  server.execute(
+      "DROP ROLE IF EXISTS limited; CREATE ROLE limited LOGIN; CREATE SCHEMA hidden;"
+      "CREATE TABLE hidden.items (id integer PRIMARY KEY); GRANT CREATE ON SCHEMA public TO "
+      "limited");
+  const auto sink = server.make_sink(" user=limited");
+  sink->connect();
+  SinkConfig hidden = *kItems;
+  hidden.output.name = {"hidden", "items"};
+  sink->begin();
+  sink->remember_table(record_of(*kItems));
+  const Error error = error_of([&] { sink->check_copy_target(hidden, ExistingRows::kKeep); });
+  CHECK(error.kind() == ErrorKind::kOperator);
+  sink->commit({position_at(0x10), {}});
+  CHECK(sink->known_tables().size() == 1);
+  sink->disconnect();
+  server.execute("DROP OWNED BY limited; DROP ROLE limited");
+}

@@ -157,6 +157,51 @@ TEST_CASE("a table that holds rows is refused before any are gathered, unless to
   CHECK_THAT(error.what(), Catch::Contains("orders"));
 }
 
+// A copy that is refused for one table goes on for the others.
+TEST_CASE("a table that cannot take a copy is refused, and the transaction goes on") {
+  ContractCase test;
+  test.apply(Operations{}, 10);
+  test.sink->create_table(*items());
+  const SinkConfigPtr wider = table_of("items", {{"id", TF::kInteger}, {"name"}, {"colour"}}, {0});
+  test.driver->begin();
+  test.driver->remember_table(record_of(*items()));
+  const Error error =
+      error_of([&] { test.driver->check_copy_target(*wider, ExistingRows::kKeep); });
+  CHECK(error.kind() == ErrorKind::kOperator);
+  CHECK_THAT(error.what(), Catch::Contains("colour"));
+  test.driver->check_copy_target(*items(), ExistingRows::kKeep);
+  test.driver->prepare_table(items(), MissingTable::kRefuse);
+  test.driver->write(Operations().insert(items(), {"1", "nut"}).all());
+  test.driver->commit(mark_at(20));
+  CHECK(test.rows(items()) == Strings{"1|nut"});
+  CHECK(test.driver->known_tables() == TableRecords{record_of(*items())});
+}
+
+// That a table pauses is committed by itself, where the sink stands.
+TEST_CASE("behind an alteration that is refused and rolled back, records can be committed alone") {
+  ContractCase test;
+  test.apply(Operations().insert(items(), {"1", "nut"}), 10);
+  test.driver->begin();
+  test.driver->write(Operations().insert(items(), {"2", "gone"}).all());
+  const Error error = error_of([&] {
+    test.driver->alter_table({{"ALTER TABLE no_such_table ADD COLUMN n integer"}, ""});
+  });
+  CHECK(reaction_to(error.kind()) == Reaction::kStop);
+  test.driver->rollback();
+  CHECK(test.driver->known_tables().empty());
+  TableRecord paused = record_of(*items());
+  paused.paused = {"because", "mend it", "0/A", ""};
+  test.driver->begin();
+  test.driver->remember_table(paused);
+  test.driver->commit(mark_at(10));
+  CHECK(test.driver->known_tables() == TableRecords{paused});
+  CHECK(test.position() == position_at(10));
+  test.apply(Operations().insert(items(), {"3", "on"}), 20);
+  CHECK(test.rows(items()) == Strings{"1|nut", "3|on"});
+  test.reconnect();
+  CHECK(test.driver->known_tables() == TableRecords{paused});
+}
+
 TEST_CASE("what was gathered can be dropped, and dropping nothing is fine") {
   Gathered test;
   test.driver->begin();
