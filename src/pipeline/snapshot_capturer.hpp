@@ -75,7 +75,8 @@ class SnapshotCapturer final : public Capturer {
   LSN handed_over() const override { return cdc_.handed_over(); }
   std::map<std::string, std::string> progress() const override;
   void pause(bool paused) override;
-  void cancel() override { cancelled_ = true; }
+  // A first copy is not cancelled: the wish is from before it was due.
+  void cancel() override { cancelled_ = !start_.copy_needed; }
 
  private:
   struct Table {

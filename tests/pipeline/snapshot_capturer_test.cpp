@@ -596,6 +596,18 @@ TEST_CASE("a cancelled copy ends behind the chunk that is read") {
                              "copy of orders cancelled at 100", "next: cdc"});
 }
 
+// It was meant for a fresh copy that ran when it was said. Since then the pipeline has begun again,
+// and a sink has lost all, or is new.
+TEST_CASE("a first copy is not cancelled") {
+  Scene scene;
+  scene.open();
+  scene.capturer.cancel();
+  scene.source.answer(position(100));
+  CHECK(scene.run() == Lines{"first copy of orders at 100",
+                             "chunk 1 of orders at 100 [a b c d e], all",
+                             "copy of orders ends at 100", "next: cdc"});
+}
+
 // The sinks alone know how far the copy is.
 TEST_CASE("whatever call loses the source, everything begins again from the sinks") {
   Scene scene(chunks_of(3));
