@@ -61,7 +61,7 @@ class BoundedQueue {
       item.emplace(std::move(items_.front().first));
       cost_ -= items_.front().second;
       items_.pop_front();
-      worth_waking = has_room(wanted_room());
+      worth_waking = is_worth_waking();
     }
     if (worth_waking) {
       changed_.notify_all();
@@ -78,11 +78,11 @@ class BoundedQueue {
   }
 
   // The producer's thread only: returns when the item that was refused last fits, and a quarter of
-  // the bound is free, at `deadline`, or at a wake().
+  // either bound is free, at `deadline`, or at a wake().
   void wait_not_full(TimePoint deadline) {
     std::unique_lock lock(mutex_);
     changed_.wait_until(lock, deadline,
-                        [&] { return has_room(wanted_room()) || wakes_ != producer_wakes_; });
+                        [&] { return is_worth_waking() || wakes_ != producer_wakes_; });
     producer_wakes_ = wakes_;
   }
 
@@ -119,9 +119,12 @@ class BoundedQueue {
   }
 
  private:
-  // For which a producer that found none is woken: a switch of threads for each item costs more
-  // than the items.
-  std::size_t wanted_room() const { return std::max(cost_refused_, cost_max_ / 4); }
+  // A switch of threads for each item costs more than the items.
+  bool is_worth_waking() const {
+    const std::size_t places = std::max<std::size_t>(1, items_max_ / 4);
+    return items_.empty() || (items_.size() + places <= items_max_ &&
+                              has_room(std::max(cost_refused_, cost_max_ / 4)));
+  }
 
   bool has_room(std::size_t cost) const {
     return broken(Break::kNoBackPressure) || items_.empty() ||

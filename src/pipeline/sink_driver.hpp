@@ -152,7 +152,7 @@ class SinkDriver {
 
   // Writes `operations`, whose tables are prepared, with the effect of doing them one after the
   // other. The driver may keep only the net effect per key. Called any number of times per
-  // transaction.
+  // transaction. What the sink refuses may be thrown by a later call of the transaction.
   virtual void write(std::span<const Sink> operations) = 0;
 
   // Appends rows (inserts only) of a first copy: no key in them exists yet unless prepare_copy()

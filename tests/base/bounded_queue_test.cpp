@@ -117,6 +117,24 @@ TEST_CASE("a producer waits until there is room for what was refused") {
   CHECK(push(queue, 3, 50));
 }
 
+TEST_CASE("a producer waits until a quarter of the places is free, however small the items") {
+  const SystemClock clock;
+  BoundedQueue<int> queue(8, 1'000'000);
+  for (int item = 0; item < 8; ++item) {
+    push(queue, item, 1);
+  }
+  REQUIRE_FALSE(push(queue, 8, 1));
+  queue.try_pop();
+  const TimePoint near = clock.now() + milliseconds(10);
+  queue.wait_not_full(near);
+  CHECK(clock.now() >= near);
+
+  queue.try_pop();
+  const TimePoint far = clock.now() + minutes(5);
+  queue.wait_not_full(far);
+  CHECK(clock.now() < far);
+}
+
 TEST_CASE("two threads hand everything over in order, within the bound") {
   constexpr int kItems = 20'000;
   constexpr std::size_t kCostMax = 64;

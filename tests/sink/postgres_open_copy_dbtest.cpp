@@ -79,6 +79,50 @@ TEST_CASE("portions of new rows go into one copy, which the commit ends") {
                            "headgate_positions p WHERE i.xmin = p.xmin") == "1");
 }
 
+TEST_CASE("new rows of one table behind some of another have an open copy, too") {
+  const SinkConfigPtr others = make_table("others", {{"id"}}, {0});
+  OpenCopy test;
+  test.begin();
+  test.sink().prepare_table(others, MissingTable::kCreate);
+  test.write(NewRows(1));
+  Batch two;
+  for (const char* id : {"1", "2"}) {
+    two.insert(others, {id});
+  }
+  test.write(two);
+  CHECK_FALSE(test.is_open());
+  NewRows next(1 + kPortion);
+  test.write(next);
+  CHECK(test.is_open());
+  test.commit(0x10);
+  CHECK(test.rows() == "12000|1|12000");
+  CHECK(test.server().rows("SELECT count(*) FROM others") == "2");
+}
+
+// What the server refuses shows when the copy ends, and not before.
+TEST_CASE("a copy ends by itself before very much has been sent in vain") {
+  const SinkConfigPtr wide = make_table("wide", {{"id"}, {"t", "text", 25}}, {0});
+  const std::string text(5000, 'x');
+  OpenCopy test;
+  test.sink().begin();
+  test.sink().prepare_table(wide, MissingTable::kCreate);
+  std::deque<std::string> ids;
+  const auto write = [&] {
+    Batch batch;
+    for (int i = 0; i < kPortion; ++i) {
+      batch.insert(wide, {ids.emplace_back(std::to_string(ids.size())).c_str(), text.c_str()});
+    }
+    test.write(batch);
+    return test.is_open();
+  };
+  CHECK(write());  // 30 MB
+  CHECK(write());
+  CHECK_FALSE(write());
+  CHECK(write());
+  test.commit(0x10);
+  CHECK(test.server().rows("SELECT count(*) FROM wide") == "24000");
+}
+
 TEST_CASE("what follows in the same portion or the next one meets the copied rows") {
   OpenCopy test;
   test.begin();

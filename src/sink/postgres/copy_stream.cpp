@@ -16,6 +16,7 @@ constexpr std::string_view kHeader{"PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0", 19};
 constexpr std::string_view kTrailer = "\377\377";
 
 constexpr std::size_t kBufferSize = std::size_t{64} * 1024;
+constexpr std::size_t kBufferKept = std::size_t{1024} * 1024;
 
 constexpr std::uint32_t kJson = 114;
 constexpr std::uint32_t kSingleByteChar = 18;  // "char": its '' is a byte 0
@@ -53,8 +54,16 @@ void CopyStream::put(Row row) {
     put_text(row);
   }
   if (buffer_.size() >= kBufferSize) {
-    connection_.copy_put(buffer_, doing_);
-    buffer_.clear();
+    send();
+  }
+}
+
+void CopyStream::send() {
+  connection_.copy_put(buffer_, doing_);
+  bytes_ += buffer_.size();
+  buffer_.clear();
+  if (buffer_.capacity() > kBufferKept) {
+    buffer_.shrink_to_fit();  // a wide row is not paid for until the end
   }
 }
 
@@ -88,8 +97,7 @@ void CopyStream::end() {
   if (binary_) {
     buffer_ += kTrailer;
   }
-  connection_.copy_put(buffer_, doing_);
-  buffer_.clear();
+  send();
   begun_ = false;
   rows_ += connection_.copy_end(doing_);
 }

@@ -23,8 +23,8 @@ namespace headgate::sink::postgres {
 // Not thread-safe. All calls may throw what the server refuses.
 class CopyStream {
  public:
-  // `first` stands before COPY, in the same message; with a semicolon. Everything must outlive the
-  // stream.
+  // `first` stands before COPY, in the same message; with a semicolon. Connection and config must
+  // outlive the stream.
   CopyStream(pq::Connection& connection, const SinkConfig& config, const TargetTable& table,
              std::string_view first = {});
 
@@ -34,10 +34,15 @@ class CopyStream {
   // Waits until the server has all rows, and returns how many.
   std::int64_t finish();
 
+  // Sent so far. What the server refuses shows in finish() only: until then it takes, and forgets,
+  // whatever comes.
+  std::size_t bytes() const { return bytes_; }
+
  private:
   bool fits_binary(Row row) const;
   void begin(bool binary, std::string_view first);
   void end();
+  void send();
   void put_binary(Row row);
   void put_text(Row row);
 
@@ -51,6 +56,7 @@ class CopyStream {
   bool begun_ = false;
   bool binary_ = true;
   std::string buffer_;
+  std::size_t bytes_ = 0;
   std::int64_t rows_ = 0;  // of COPYs that are done
 };
 

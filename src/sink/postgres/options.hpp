@@ -24,7 +24,8 @@ struct Options {
   std::string replication_origin;
 
   // The session of a peer that died in the middle of a transaction ends after this time, and with
-  // it its locks.
+  // it its locks. Not while a COPY is open: the server takes that for work, and only the end of the
+  // connection, or a person, ends it.
   Duration idle_in_transaction_timeout = std::chrono::seconds(60);
   Duration lock_timeout = std::chrono::seconds(30);
 };

@@ -142,15 +142,18 @@ void PostgresSink::take_session_lock() {
   }
   const std::string who = fmt::format("another process ({} from {}, server pid {})",
                                       holder.value(0, 1), holder.value(0, 2), holder.value(0, 0));
-  throw Error{ErrorKind::kLocked,
-              fmt::format("{}: {} holds the lock of pipeline {}; waiting for it to end",
-                          connection_->role(), who, options_.pipeline),
-              "two pipelines need two names (`pipeline:`)"};
+  throw Error{
+      ErrorKind::kLocked,
+      fmt::format("{}: {} holds the lock of pipeline {}; waiting for it to end",
+                  connection_->role(), who, options_.pipeline),
+      fmt::format("two pipelines need two names (`pipeline:`); a process that hangs lets go "
+                  "after SELECT pg_terminate_backend({})",
+                  holder.value(0, 0))};
 }
 
 std::string PostgresSink::place() {
   require_connection();
-  return pq::database_identity(*connection_);
+  return pq::database_identity(sql());
 }
 
 void PostgresSink::begin() {
@@ -175,7 +178,7 @@ void PostgresSink::prepare_table(const SinkConfigPtr& table, MissingTable missin
 
 TableRecords PostgresSink::known_tables() {
   require_connection();
-  return registry_.read(*connection_);
+  return registry_.read(sql());
 }
 
 void PostgresSink::remember_table(const TableRecord& record) {

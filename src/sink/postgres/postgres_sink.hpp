@@ -67,6 +67,8 @@ class PostgresSink final : public SinkDriver {
   // From so many new rows on, a copy is left open: these come from a large transaction or a long
   // backlog, and more may follow.
   static constexpr std::size_t kOpenCopyRowsMin = 5000;
+  // And from so many bytes on it ends with the call: a refusal shows only then.
+  static constexpr std::size_t kOpenCopyBytesMax = std::size_t{64} * 1024 * 1024;
 
   pq::ConnectOptions connect_options() const;
   void take_session_lock();

@@ -142,7 +142,8 @@ void PostgresSink::copy_chunk(std::span<const Sink> operations, bool meets_rows)
   }
   const SinkConfig* table = operations.front().config;
   if (!meets_rows || table->output.key.empty()) {
-    HEADGATE_CHECK(copy_rows(operations) == operations.size(), "a chunk is of one table");
+    const std::size_t copied = copy_rows(operations);
+    HEADGATE_CHECK(copied == operations.size(), "a chunk is of one table, and of whole rows");
     return;
   }
   std::vector<Row> rows;

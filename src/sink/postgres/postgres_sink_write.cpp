@@ -88,6 +88,9 @@ std::size_t PostgresSink::put_new_rows(std::span<const Sink> operations) {
   } catch (const Error& error) {
     throw open_copy_refused(error);
   }
+  if (open_copy_->stream->bytes() >= kOpenCopyBytesMax) {
+    finish_open_copy();
+  }
   return done;
 }
 
@@ -117,11 +120,11 @@ Error PostgresSink::open_copy_refused(const Error& error) {
   }
   no_open_copies_.insert(table);
   return Error{ErrorKind::kTransient,
-               fmt::format("{}: a copy into {} was refused, and its rows are written again: {}",
-                           connection_->role(), table, error.what())};
+               fmt::format("{}; the rows of {} are written again without", error.what(), table),
+               error.hint()};
 }
 
-// What the present connection is asked goes through here, but for begin and rollback.
+// What is asked within a transaction goes through here.
 pq::Connection& PostgresSink::sql() {
   finish_open_copy();
   return *connection_;
@@ -138,7 +141,10 @@ bool PostgresSink::try_copy(TableWriter& table, std::span<const Row> rows) {
 }
 
 void PostgresSink::write_net_effect(std::span<const Sink> operations) {
-  operations = operations.subspan(write_new_rows(operations));
+  for (std::size_t done = 1; done > 0 && !operations.empty();) {
+    done = write_new_rows(operations);
+    operations = operations.subspan(done);
+  }
   if (operations.empty()) {
     return;
   }
@@ -232,6 +238,7 @@ void PostgresSink::copy(std::span<const Sink> operations) {
     }
     std::vector<Row> rows;
     while (!operations.empty() && operations.front().config == table) {
+      HEADGATE_CHECK(operations.front().operation == Operation::kInsert, "a copy only inserts");
       rows.push_back(operations.front().data);
       operations = operations.subspan(1);
     }
