@@ -52,6 +52,7 @@ class CopySource {
     bool holds_stream = true;
     std::string_view reason;
     std::string_view remedy;
+    bool for_person = false;  // no point comes before somebody has done what `remedy` says
   };
   virtual Waiting waiting() const = 0;
 

@@ -20,6 +20,9 @@ namespace {
 // While a copy point is awaited, how often it is looked for.
 constexpr Duration kPointLook = std::chrono::milliseconds(20);
 
+// How often it is asked whether a person has done what there must be for a point.
+constexpr Duration kPersonLook = std::chrono::seconds(2);
+
 // Only the sinks know how far a copy is that lost the source.
 Error as_reread(const Error& error) {
   return error.kind() == ErrorKind::kTransient
@@ -172,13 +175,16 @@ void SnapshotCapturer::give_point_up_when_late() {
     give_point_up();
     return;
   }
+  const CopySource::Waiting waiting = source_.waiting();
   const Duration waited = clock_.now() - point_asked_at_;
-  if (waited < options_.point_wait_max) {
+  if (waited < options_.point_wait_max && !waiting.for_person) {
     return;
   }
-  const CopySource::Waiting waiting = source_.waiting();
   give_point_up();
   next_point_ = clock_.now() + (waiting.holds_stream ? 4 * waited : waited / 4);
+  if (waiting.for_person) {
+    next_attempt_ = clock_.now() + kPersonLook;
+  }
   if (!late_points_told_) {
     late_points_told_ = true;
     log_->warn("the copy waits: {}; changes go on meanwhile remedy=\"{}\"", waiting.reason,
@@ -201,6 +207,11 @@ void SnapshotCapturer::begin(CaptureResult& result, TimePoint deadline) {
   if (!stream_open_) {
     look_for_point(deadline);
     if (!point_) {
+      const CopySource::Waiting waiting = source_.waiting();
+      if (waiting.for_person) {  // and nothing goes on meanwhile
+        throw Error{ErrorKind::kOperator, fmt::format("source: no first copy: {}", waiting.reason),
+                    std::string(waiting.remedy)};
+      }
       return;
     }
   }
@@ -255,7 +266,7 @@ void SnapshotCapturer::look_for_point(TimePoint deadline) {
   }
   if (!point_asked_) {
     const bool paused = paused_ && !begin_pending_;
-    if (paused || too_fast() || clock_.now() < next_point_) {
+    if (paused || too_fast() || clock_.now() < std::max(next_point_, next_attempt_)) {
       return;
     }
     std::vector<std::uint32_t> wanted;

@@ -148,6 +148,7 @@ class SnapshotCapturer final : public Capturer {
   TimePoint point_asked_at_{};
   TimePoint next_point_{};    // not asked for before
   bool catching_up_ = false;  // and until then only because the stream is behind
+  TimePoint next_attempt_{};  // nor before that, where a person is waited for
   bool late_points_told_ = false;
   std::optional<Position> point_;
   bool past_point_ = false;  // the stream has come to what was committed after it

@@ -275,6 +275,45 @@ TEST_CASE("where the stream cannot pass a point that is pending, it goes on") {
                              "next: cdc"});
 }
 
+TEST_CASE("what only a person can mend stops a first copy, and makes a later one wait") {
+  Scene scene(chunks_of(3));
+  scene.source.waits = {false, "locks are in the way", "unlock", true};
+  SECTION("a first one") {
+    scene.open();
+    try {
+      scene.fetch();
+      FAIL("no error");
+    } catch (const Error& error) {
+      CHECK(error.kind() == ErrorKind::kOperator);
+      CHECK_THAT(error.describe(),
+                 Catch::Contains("locks are in the way") && Catch::Contains("unlock"));
+    }
+  }
+  SECTION("a later one") {
+    scene.open_request(100);
+    CHECK(scene.fetch() == Lines{"copy of orders at 100"});
+    scene.cdc.reply({whole(120, scene.orders)});
+    Lines lines;
+    while (lines.empty()) {
+      lines = scene.fetch(milliseconds(50));
+    }
+    CHECK(lines == Lines{"120"});
+    const std::size_t requests = scene.source.requests;
+    const TimePoint until = scene.clock.now() + seconds(20);
+    while (scene.clock.now() < until) {
+      CHECK(scene.fetch(milliseconds(100)) == Lines{});
+    }
+    CHECK(scene.source.requests > requests + 5);
+    CHECK(scene.source.requests < requests + 15);  // not all the time
+
+    scene.source.waits.for_person = false;
+    scene.source.answer(position(120));
+    CHECK(scene.run() == Lines{"chunk 1 of orders at 120 [a b c]",
+                               "chunk 2 of orders at 120 [d e], all", "copy of orders ends at 120",
+                               "next: cdc"});
+  }
+}
+
 TEST_CASE("a copy that is paused lets go of the point that it waits for") {
   Scene scene(chunks_of(3));
   scene.source.waits.holds_stream = false;

@@ -535,6 +535,7 @@ TEST_CASE("snapshots that are not allowed are waited for, with the statement tha
   CHECK_FALSE(copying.reader->point(copying.clock.now() + 1s));
   const CopySource::Waiting waiting = copying.reader->waiting();
   CHECK_FALSE(waiting.holds_stream);
+  CHECK(waiting.for_person);
   CHECK_THAT(std::string(waiting.reason), Catch::Contains("not allowed"));
   CHECK(waiting.remedy == "ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON");
 

@@ -44,9 +44,7 @@ namespace headgate::source::sqlserver {
 // those, and briefly: TableLocks). Then the view has exactly what ended before the savepoint, which
 // takes the place of `from` for these tables; others are not read at the point.
 //
-// Where the database does not allow snapshots, the copy waits until it does: a first one is refused
-// before it begins (Source::prepare()), and one that a person asks for while changes are followed
-// must not stop those.
+// Where the database does not allow snapshots, no point comes until it does.
 //
 // The server keeps old row versions while a point is awaited and used: some seconds, and as much
 // longer as the capture process is behind. Its log it keeps for that process anyway.
@@ -119,7 +117,7 @@ class ChunkReader final : public CopySource {
   std::unique_ptr<CopyView> earlier_;
   bool earlier_missed_ = false;
   TimePoint next_look_{};
-  bool snapshots_allowed_ = true;  // as far as the last attempt knows
+  bool snapshots_allowed_ = true;  // as far as the point that is awaited knows
   std::optional<Position> point_;
 
   std::vector<Reading> tables_;  // as they are at the point

@@ -34,6 +34,7 @@ void ChunkReader::request_point() {
   }
   from_ = *from;
   asked_ = true;
+  snapshots_allowed_ = true;
   const Options& options = session_.options();
   next_look_ = clock_.now() + (options.lock_tables ? Duration{} : options.commit_settles);
 }
@@ -64,13 +65,10 @@ bool ChunkReader::try_to_pin() {
     pin();
     snapshots_allowed_ = true;
     return true;
-  } catch (const SnapshotsNotAllowed& error) {
+  } catch (const SnapshotsNotAllowed&) {
     view_->end();
+    snapshots_allowed_ = false;
     next_look_ = clock_.now() + kLookForSnapshots;
-    if (std::exchange(snapshots_allowed_, false)) {
-      log_->warn("the copy waits for snapshots, changes go on meanwhile error=\"{}\" remedy=\"{}\"",
-                 error.what(), error.hint());
-    }
     return false;
   }
 }
@@ -78,7 +76,7 @@ bool ChunkReader::try_to_pin() {
 CopySource::Waiting ChunkReader::waiting() const {
   if (!snapshots_allowed_) {
     return {false, "snapshot isolation is not allowed in the source's database",
-            "ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON"};
+            "ALTER DATABASE CURRENT SET ALLOW_SNAPSHOT_ISOLATION ON", true};
   }
   return {false,
           "the capture process has not read the log to where it asked for a copy point, and no "
